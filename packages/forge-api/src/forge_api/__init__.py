@@ -1,0 +1,3 @@
+"""Platform API of Catalyst Forge."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The database: migrations, pool and queries. Nothing else in the platform talks to PostgreSQL."""

@@ -1,0 +1,133 @@
+"""The audit log: append-only, each event holds the hash of the one before it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+from pydantic import JsonValue
+
+from forge_api.database.origin import Origin
+from forge_api.database.pool import Connection
+from forge_sdk.identifiers import uuid7
+
+FIRST_HASH = "0" * 64
+"""What the first event names as the hash before it."""
+_LOCK_KEY = 0x61756469
+_PAGE = 1000
+
+_LAST = "select sequence, hash from audit_events order by sequence desc limit 1"
+_INSERT = """
+insert into audit_events (sequence, id, occurred_at, actor, action, subject, request_id, trace_id, before, after,
+                          previous_hash, hash)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+_FOLLOWING = "select * from audit_events where sequence > $1 order by sequence limit $2"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What was done to what; `before` and `after` are summaries without secrets."""
+
+    sequence: int
+    id: UUID
+    occurred_at: datetime
+    actor: str
+    action: str
+    subject: str
+    request_id: str | None
+    trace_id: str | None
+    before: Mapping[str, JsonValue] | None
+    after: Mapping[str, JsonValue] | None
+    previous_hash: str
+
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON (sorted keys, no spaces) of everything that the event holds."""
+        content = {
+            "sequence": self.sequence,
+            "id": str(self.id),
+            "occurred_at": self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "actor": self.actor,
+            "action": self.action,
+            "subject": self.subject,
+            "request_id": self.request_id,
+            "trace_id": self.trace_id,
+            "before": self.before,
+            "after": self.after,
+            "previous_hash": self.previous_hash,
+        }
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+async def record(
+    connection: Connection,
+    origin: Origin,
+    action: str,
+    subject: str,
+    *,
+    before: Mapping[str, JsonValue] | None = None,
+    after: Mapping[str, JsonValue] | None = None,
+) -> AuditEvent:
+    """Append an event within the caller's transaction.
+
+    `action` is like `run.created`, `subject` like `run/<id>`. Other writers wait until the caller's transaction ends:
+    call it late.
+    """
+    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
+    last = await connection.fetchrow(_LAST)
+    event = AuditEvent(
+        sequence=last["sequence"] + 1 if last else 1,
+        id=uuid7(),
+        occurred_at=datetime.now(UTC),
+        actor=origin.actor,
+        action=action,
+        subject=subject,
+        request_id=origin.request_id,
+        trace_id=origin.trace_id,
+        before=before,
+        after=after,
+        previous_hash=last["hash"] if last else FIRST_HASH,
+    )
+    await _insert(connection, event)
+    return event
+
+
+async def verify(connection: Connection) -> int | None:
+    """Sequence of the first event that does not fit the chain, or nothing where the whole log is intact.
+
+    Events that are missing at the end can't be seen: compare the last hash with one that was kept elsewhere.
+    """
+    sequence, previous = 0, FIRST_HASH
+    while rows := await connection.fetch(_FOLLOWING, sequence, _PAGE):
+        for row in rows:
+            event = _event(row)
+            fits = event.sequence == sequence + 1 and event.previous_hash == previous
+            if not fits or event.digest() != row["hash"]:
+                return sequence + 1
+            sequence, previous = event.sequence, row["hash"]
+    return None
+
+
+async def _insert(connection: Connection, event: AuditEvent) -> None:
+    await connection.execute(
+        _INSERT,
+        event.sequence,
+        event.id,
+        event.occurred_at,
+        event.actor,
+        event.action,
+        event.subject,
+        event.request_id,
+        event.trace_id,
+        event.before,
+        event.after,
+        event.previous_hash,
+        event.digest(),
+    )
+
+
+def _event(row: Mapping[str, object]) -> AuditEvent:
+    values = {name: row[name] for name in AuditEvent.__dataclass_fields__}
+    return AuditEvent(**values)  # type: ignore[arg-type]

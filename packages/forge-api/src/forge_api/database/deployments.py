@@ -1,0 +1,148 @@
+"""Deployments: one pending at a time for each project and environment, further ones wait in order."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from forge_api.database.pool import Connection
+from forge_api.pipeline.facts import Source, source
+from forge_sdk.identifiers import uuid7
+from forge_sdk.models.error import ErrorDetail
+from forge_sdk.models.jobs import GitContext
+from forge_sdk.models.statuses import DeploymentStatus
+
+_LOCK_PROJECT = "select id from projects where id = $1 for update"
+_CURRENT = """
+select id, release_id, status from deployments
+where project_id = $1 and environment = $2 and status in ('active', 'pending', 'queued')
+order by id desc
+"""
+_INSERT = """
+insert into deployments (id, release_id, project_id, run_id, environment, status, deployed_by)
+values ($1, $2, $3, $4, $5, $6, $7)
+"""
+_PROJECT_OF = "select project_id from releases where id = $1"
+_SUBJECT = """
+select d.id, d.status, d.environment, d.run_id, d.deployed_by, d.created_at, d.project_id, r.id as release_id,
+    r.commit_sha, r.release_number, r.oci_digest, p.name as project, p.slug, o.owner || '/' || o.name as repository,
+    o.clone_url, o.git_credentials, w.trace,
+    (select a.alias from release_aliases a where a.release_id = r.id and a.alias_type = 'tag' order by a.id limit 1)
+        as tag_alias,
+    (select a.alias from release_aliases a where a.release_id = r.id and a.alias_type = 'branch' order by a.id limit 1)
+        as branch_alias
+from deployments d
+join releases r on r.id = d.release_id
+join projects p on p.id = d.project_id
+join repositories o on o.id = p.repository_id
+left join pipeline_runs w on w.id = d.run_id
+where d.id = $1
+"""
+_PENDING = "select id from deployments where status = 'pending' order by id"
+_SUPERSEDE = """
+update deployments set status = 'superseded', updated_at = now()
+where project_id = $1 and environment = $2 and status = 'active'
+"""
+_ACTIVATE = """
+update deployments set status = 'active', deployed_at = now(), gitops_commit_sha = $2, updated_at = now()
+where id = $1 and status = 'pending'
+"""
+_END = "update deployments set status = $2, error = $3, updated_at = now() where id = $1 and status in ('pending', 'queued')"
+_NEXT = """
+select id, release_id from deployments
+where project_id = $1 and environment = $2 and status = 'queued' order by id limit 1
+"""
+_START = "update deployments set status = 'pending', updated_at = now() where id = $1 and status = 'queued'"
+_STALLED = """
+select distinct project_id, environment from deployments d where status = 'queued' and not exists (
+    select from deployments o where o.project_id = d.project_id and o.environment = d.environment and o.status = 'pending')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A deployment with what its job needs to know."""
+
+    id: UUID
+    status: DeploymentStatus
+    environment: str
+    run_id: UUID | None
+    project_id: UUID
+    project: str
+    slug: str
+    release_id: UUID
+    source: Source
+    row: Any
+
+
+async def get_or_create(
+    connection: Connection, release_id: UUID, environment: str, deployed_by: str, run_id: UUID | None = None
+) -> tuple[UUID, bool]:
+    """The deployment of a release, and whether it is new.
+
+    One that is active, pending or queued is returned, unless a later request would change the environment again
+    after it; a new one is pending, or queued behind the pending one.
+    """
+    project_id = await connection.fetchval(_PROJECT_OF, release_id)
+    await connection.execute(_LOCK_PROJECT, project_id)
+    current = await connection.fetch(_CURRENT, project_id, environment)
+    waiting = [row for row in current if row["status"] != DeploymentStatus.ACTIVE.value]
+    newest = next(iter(waiting or current), None)
+    if newest is not None and newest["release_id"] == release_id:
+        return newest["id"], False
+    status = DeploymentStatus.QUEUED if waiting else DeploymentStatus.PENDING
+    deployment_id = uuid7()
+    await connection.execute(
+        _INSERT, deployment_id, release_id, project_id, run_id, environment, status.value, deployed_by
+    )
+    return deployment_id, True
+
+
+async def subject(connection: Connection, deployment_id: UUID) -> Subject:
+    """A deployment that exists, with release, project and repository."""
+    row = await connection.fetchrow(_SUBJECT, deployment_id)
+    return Subject(
+        id=row["id"],
+        status=DeploymentStatus(row["status"]),
+        environment=row["environment"],
+        run_id=row["run_id"],
+        project_id=row["project_id"],
+        project=row["project"],
+        slug=row["slug"],
+        release_id=row["release_id"],
+        source=source(row, GitContext(), row["trace"]),
+        row=row,
+    )
+
+
+async def pending(connection: Connection) -> list[UUID]:
+    """Deployments whose job has not ended, oldest first."""
+    return [row["id"] for row in await connection.fetch(_PENDING)]
+
+
+async def activate(connection: Connection, found: Subject, gitops_commit_sha: str) -> None:
+    """The deployment is what the environment holds now; the one before it is superseded."""
+    await connection.execute(_LOCK_PROJECT, found.project_id)
+    await connection.execute(_SUPERSEDE, found.project_id, found.environment)
+    await connection.execute(_ACTIVATE, found.id, gitops_commit_sha)
+
+
+async def end(connection: Connection, deployment_id: UUID, status: DeploymentStatus, error: ErrorDetail) -> None:
+    """The deployment did not come about."""
+    await connection.execute(_END, deployment_id, status.value, error.model_dump(mode="json"))
+
+
+async def next_queued(connection: Connection, project_id: UUID, environment: str) -> tuple[UUID, UUID] | None:
+    """The deployment whose turn it is, and its release; the project's row is locked."""
+    await connection.execute(_LOCK_PROJECT, project_id)
+    row = await connection.fetchrow(_NEXT, project_id, environment)
+    return (row["id"], row["release_id"]) if row is not None else None
+
+
+async def start(connection: Connection, deployment_id: UUID) -> None:
+    """A queued deployment becomes the pending one."""
+    await connection.execute(_START, deployment_id)
+
+
+async def stalled(connection: Connection) -> list[tuple[UUID, str]]:
+    """Projects and environments where deployments are queued behind nothing."""
+    return [(row["project_id"], row["environment"]) for row in await connection.fetch(_STALLED)]

@@ -1,0 +1,1 @@
+"""Deployments: environments and their policies, requests, and their execution."""

@@ -1,0 +1,1 @@
+"""Events that the platform tells others about."""

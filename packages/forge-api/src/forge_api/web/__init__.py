@@ -1,0 +1,1 @@
+"""Routes and middlewares of the HTTP API."""

@@ -1,0 +1,39 @@
+"""Identifiers of a request: its own, and that of the trace it belongs to (W3C Trace Context)."""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from forge_sdk.identifiers import uuid7
+
+REQUEST_ID_HEADER = "X-Request-Id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """`trace` is the traceparent that everything done for the request carries on."""
+
+    request_id: str
+    trace: str
+
+    @property
+    def trace_id(self) -> str:
+        """The trace's id, 32 hex digits."""
+        return self.trace.split("-")[1]
+
+
+CONTEXT = web.RequestKey("context", RequestContext)
+
+
+def context_of(http: web.Request) -> RequestContext:
+    """The identifiers that the caller gave where they are well formed, else new ones."""
+    request_id = http.headers.get(REQUEST_ID_HEADER, "")
+    trace = http.headers.get("traceparent", "").strip()
+    return RequestContext(
+        request_id if _REQUEST_ID.fullmatch(request_id) else uuid7().hex,
+        trace if _TRACEPARENT.fullmatch(trace) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+    )

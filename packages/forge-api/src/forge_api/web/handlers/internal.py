@@ -1,0 +1,61 @@
+"""What workers report."""
+
+from http import HTTPStatus
+from uuid import UUID
+
+from pydantic import Field
+
+from forge_api.database import plugins, reports
+from forge_api.web.call import Answer, Call
+from forge_sdk.models.api import AttemptUpdate, LedgerUpdate, Plugins, RegisterPlugins, StatusBatch
+from forge_sdk.models.base import ClosedModel
+
+DONE = Answer(status=HTTPStatus.NO_CONTENT)
+
+
+class AttemptPath(ClosedModel):
+    """Variables of the path of a release attempt: the id that the release has or will have."""
+
+    release_id: UUID
+
+
+class ServicePath(ClosedModel):
+    """Variables of the path of a service's plugins."""
+
+    service: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+
+
+async def statuses(call: Call) -> Answer:
+    """Statuses of tasks and steps, under the fencing token of their job."""
+    async with call.services.database.transaction() as connection:
+        await reports.apply_statuses(connection, call.body_as(StatusBatch))
+    return DONE
+
+
+async def publications(call: Call) -> Answer:
+    """Rows of the publish ledger, under the fencing token of their job."""
+    release_id = call.path_as(AttemptPath).release_id
+    async with call.services.database.transaction() as connection:
+        await reports.apply_publications(connection, release_id, call.body_as(LedgerUpdate))
+    return DONE
+
+
+async def attempt(call: Call) -> Answer:
+    """How far the making of a release has come."""
+    release_id = call.path_as(AttemptPath).release_id
+    async with call.services.database.transaction() as connection:
+        await reports.apply_attempt(connection, release_id, call.body_as(AttemptUpdate))
+    return DONE
+
+
+async def register_plugins(call: Call) -> Answer:
+    """What a service has installed."""
+    async with call.services.database.transaction() as connection:
+        await plugins.store(connection, call.path_as(ServicePath).service, call.body_as(RegisterPlugins))
+    return DONE
+
+
+async def list_plugins(call: Call) -> Answer:
+    """What every service has installed."""
+    async with call.services.database.connection() as connection:
+        return Answer(Plugins(sets=await plugins.sets(connection)))

@@ -1,0 +1,87 @@
+"""Runs: creation, lists, one run, cancelling."""
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from forge_api.database import audit, outbox, run_view, runs
+from forge_api.database.runs import RunFilter
+from forge_api.engine.port import RunPlan
+from forge_api.web.call import Answer, Call
+from forge_api.web.pages import PageQuery, id_position, split
+from forge_sdk.models.api import CommitSha, CreateRun, GitName, Page, RepositoryName, RunSummary
+from forge_sdk.models.base import ClosedModel
+from forge_sdk.models.statuses import RunStatus
+
+
+class RunPath(ClosedModel):
+    """Variables of a run's path."""
+
+    run_id: UUID
+
+
+class RunQuery(PageQuery):
+    """Which runs a list holds."""
+
+    repository: RepositoryName | None = None
+    branch: GitName | None = None
+    commit_sha: CommitSha | None = None
+    status: RunStatus | None = None
+
+
+async def create(call: Call) -> Answer:
+    """Create a run of a commit, or get the newest attempt of it."""
+    body = call.body_as(CreateRun)
+    async with call.services.database.transaction() as connection:
+        run, created = await runs.get_or_create(
+            connection, body, triggered_by=call.origin.actor, trace=call.origin.trace
+        )
+        if created:
+            data: dict[str, Any] = run.model_dump(mode="json")
+            await outbox.record(connection, "pipeline.run.created", f"run/{run.id}", data, trace=call.origin.trace)
+            await audit.record(connection, call.origin, "run.created", f"run/{run.id}", after=_summary(run))
+    if created:
+        await call.services.engine.submit(RunPlan(run.id))
+    return Answer(run, HTTPStatus.CREATED if created else HTTPStatus.OK)
+
+
+async def page(call: Call) -> Answer:
+    """Runs, newest first."""
+    query = call.query_as(RunQuery)
+    wanted = RunFilter(query.repository, query.branch, query.commit_sha, query.status)
+    before = id_position(query)
+    async with call.services.database.connection() as connection:
+        found = await runs.page(connection, wanted, before=before, limit=query.limit + 1)
+    items, cursor = split(found, query.limit, lambda run: run.id)
+    return Answer(Page[RunSummary](items=items, next_cursor=cursor))
+
+
+async def find(call: Call) -> Answer:
+    """A run with phases, tasks, steps, releases and deployments."""
+    run_id = call.path_as(RunPath).run_id
+    return Answer(await call.services.database.read(lambda connection: run_view.find(connection, run_id)))
+
+
+async def cancel(call: Call) -> Answer:
+    """Ask that a run ends; a run that has ended stays as it is."""
+    run_id = call.path_as(RunPath).run_id
+    async with call.services.database.transaction() as connection:
+        run = await runs.summary(connection, run_id)
+        if await runs.request_cancel(connection, run_id):
+            before = {"status": run.status.value}
+            await audit.record(connection, call.origin, "run.cancel_requested", f"run/{run_id}", before=before)
+    if not run.status.finished:
+        await call.services.engine.cancel(run_id)
+    async with call.services.database.connection() as connection:
+        return Answer(await runs.summary(connection, run_id))
+
+
+def _summary(run: RunSummary) -> dict[str, Any]:
+    return {
+        "repository": run.repository,
+        "commit_sha": run.commit_sha,
+        "branch": run.branch,
+        "tag": run.tag,
+        "attempt": run.attempt,
+        "trigger_type": run.trigger_type.value,
+    }

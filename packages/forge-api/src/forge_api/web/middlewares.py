@@ -1,0 +1,64 @@
+"""What happens around every request: identifiers, metrics, and errors as the specification shapes them."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from forge_api.services import Services
+from forge_api.web.context import CONTEXT, REQUEST_ID_HEADER, context_of
+from forge_api.web.errors import http_error, internal_error, is_expected, platform_error
+from forge_sdk.errors import PlatformError
+from forge_sdk.logging import get_logger
+
+SERVICES = web.AppKey("services", Services)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_logger = get_logger("forge_api.web")
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its identifiers, in logs and in the answer's header."""
+    context = context_of(request)
+    request[CONTEXT] = context
+    with structlog.contextvars.bound_contextvars(request_id=context.request_id, trace_id=context.trace_id):
+        response = await handler(request)
+    response.headers[REQUEST_ID_HEADER] = context.request_id
+    return response
+
+
+@web.middleware
+async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Observe the time to the answer."""
+    start = time.perf_counter()
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unmatched"
+    method = request.method if resource is not None else "unmatched"
+    histogram = request.app[SERVICES].metrics.http_requests
+    histogram.labels(method, route, str(response.status)).observe(time.perf_counter() - start)
+    return response
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn exceptions into answers; what was not expected is logged with its traceback and hidden from the caller."""
+    trace_id = request[CONTEXT].trace_id
+    try:
+        return await handler(request)
+    except PlatformError as error:
+        if error.transient:
+            _logger.warning("request_unavailable", error=str(error), component=error.component)
+        elif not is_expected(error):
+            _logger.exception("request_failed")
+        return platform_error(error, trace_id)
+    except web.HTTPException as error:
+        return http_error(error, trace_id)
+    except Exception:
+        _logger.exception("request_failed")
+        return internal_error(trace_id)
+
+
+MIDDLEWARES: tuple[Middleware, ...] = (identify, measure, answer_errors)

@@ -1,0 +1,5 @@
+"""`python -m forge_cli` is `forge`."""
+
+from forge_cli.main import main
+
+main()

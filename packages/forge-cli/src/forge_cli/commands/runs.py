@@ -1,0 +1,34 @@
+"""`forge runs`: list runs."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from forge_cli.exits import Exit
+from forge_cli.session import call
+
+
+@click.command("runs")
+@click.option("--repository", help="Only runs of this repository (owner/name).")
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(repository: str | None, limit: int, as_json: bool) -> int:
+    """List runs, newest first."""
+    page = call(lambda client: client.runs(repository=repository, limit=limit))
+    if as_json:
+        click.echo(page.model_dump_json(indent=2))
+        return Exit.SUCCESS
+    table = Table("run", "repository", "commit", "branch", "attempt", "status", "created", box=None, pad_edge=False)
+    for run in page.items:
+        created = f"{run.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
+        table.add_row(
+            str(run.id),
+            run.repository,
+            run.commit_sha[:12],
+            run.branch or run.tag or "",
+            str(run.attempt),
+            run.status,
+            created,
+        )
+    Console().print(table)
+    return Exit.SUCCESS

@@ -1,0 +1,47 @@
+"""How errors are shown: the message first, then the chain of what led to it."""
+
+import sys
+
+import click
+
+from forge_cli.exits import Exit
+from forge_sdk.errors import ConfigurationError, PlatformError, TransientError, chain
+from forge_sdk.models.error import ErrorDetail
+
+
+class UnreachableError(TransientError):
+    """No platform answers."""
+
+
+def report(error: Exception) -> Exit:
+    """Print `error` to standard error and say which exit code belongs to it; what is no error of ours is raised again."""
+    if not isinstance(error, PlatformError):
+        raise error
+    click.echo("\n".join(lines(error.to_detail())), err=True)
+    if isinstance(error, ConfigurationError):
+        return Exit.USAGE
+    return Exit.UNREACHABLE if isinstance(error, TransientError) else Exit.FAILED
+
+
+def lines(detail: ErrorDetail) -> list[str]:
+    """The chain for a person: one line for each error, the outermost first."""
+    first, *causes = chain(detail)
+    shown = [
+        f"{click.style('error', fg='red', bold=True, reset=True) if sys.stderr.isatty() else 'error'}: {first.message}",
+        *_diagnostics(first),
+    ]
+    for depth, cause in enumerate(causes):
+        component = f"{cause.component}: " if cause.component else ""
+        shown += [f"{'  ' * depth}  because {component}{cause.message}", *_diagnostics(cause)]
+    return shown
+
+
+def _diagnostics(detail: ErrorDetail) -> list[str]:
+    found = detail.context.get("diagnostics")
+    return [f"    {_diagnostic(item)}" for item in found] if isinstance(found, list) else []
+
+
+def _diagnostic(item: object) -> str:
+    from forge_sdk.models.discovery import Diagnostic
+
+    return str(Diagnostic.model_validate(item))

@@ -1,0 +1,67 @@
+"""The command group. Commands are imported when they are used, so that `forge --help` starts fast."""
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from forge_cli.exits import Exit
+
+COMMANDS = {
+    "up": "Start the embedded platform, or say that it runs.",
+    "down": "Stop the embedded platform.",
+    "status": "Show what of the embedded platform runs.",
+    "run": "Run the pipeline of HEAD of this git repository.",
+    "runs": "List runs.",
+    "logs": "Print the logs of a run.",
+    "plugins": "Show the installed plugins.",
+}
+
+
+class LazyGroup(click.Group):
+    """Finds a command in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of their use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"forge_cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `forge --help`, without importing the commands."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="catalyst-forge-cli", prog_name="forge")
+def forge() -> None:
+    """Catalyst Forge: from a commit to a running deployment."""
+
+
+def main() -> NoReturn:
+    """Entry point: every error becomes one clear message and an exit code of `forge_cli.exits`."""
+    try:
+        code = forge.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = Exit.CANCELLED
+    except click.ClickException as error:
+        error.show()
+        code = Exit.USAGE
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = Exit.FAILED
+    except Exception as error:  # noqa: BLE001 - report() raises again what is no error of ours
+        from forge_cli.errors import report
+
+        code = report(error)
+    sys.exit(code if isinstance(code, int) else Exit.SUCCESS)

@@ -1,0 +1,44 @@
+"""What `generate` keeps between runs.
+
+Two kinds of entries: what the two files say (so that a warm run needs no YAML parser), and the verified, rendered
+resources of a release under its digest, the project that it must be of, and the keys that verified it: a key that is
+taken away takes its verdicts with it.
+"""
+
+from . import __version__
+from .cache import Cache
+from .settings import Settings
+
+_VERSION = __version__.encode()
+_FIELDS = 4
+
+
+def read_files(cache: Cache, pointer_file: bytes, environment_file: bytes) -> tuple[tuple[str, ...], bytes]:
+    """The fields of the pointer (as in `Pointer`) and the stream of `env.yml`; raises `CmpError` where one is wrong."""
+    key = (b"files", _VERSION, pointer_file, environment_file)
+    kept = cache.get(*key)
+    if kept is not None:
+        *fields, environment = kept.split(b"\n", _FIELDS)
+        return tuple(field.decode() for field in fields), environment
+    from .pointer import parse_pointer
+    from .rendering import render_environment
+
+    pointer = parse_pointer(pointer_file)
+    environment = render_environment(environment_file)
+    cache.put(b"\n".join([*(field.encode() for field in pointer), environment]), *key)
+    return tuple(pointer), environment
+
+
+def resources(cache: Cache, settings: Settings, pointer: tuple[str, ...]) -> bytes:
+    """The stream of the release's resources; raises `CmpError` at the first link that does not hold."""
+    verdict = (b"signed", *settings.public_keys) if settings.require_signature else (b"unsigned",)
+    key = (b"release", _VERSION, *(field.encode() for field in pointer), *verdict)
+    kept = cache.get(*key)
+    if kept is not None:
+        return kept
+    from .pointer import Pointer
+    from .release import fetch_resources
+
+    rendered = fetch_resources(settings, Pointer(*pointer))
+    cache.put(rendered, *key)
+    return rendered

@@ -1,0 +1,93 @@
+"""Settings of the plugin, from the sidecar's environment only.
+
+What an application may set arrives with the prefix `ARGOCD_ENV_` and is never read: an application must not choose the
+registry or the keys that its release is verified with.
+"""
+
+from collections.abc import Mapping
+
+from .errors import CmpError
+
+MAX_KEY_BYTES = 16 * 1024
+DEFAULT_DEADLINE_S = 50.0
+DEFAULT_CACHE_BYTES = 256 * 1024 * 1024
+
+
+class Settings:
+    """What the platform team configured. Key files are read here: their content is part of every verdict."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.registry = _required(environment, "FORGE_REGISTRY")
+        self.plain_http = _flag(environment, "FORGE_REGISTRY_PLAIN_HTTP", default=False)
+        self.ca_file = environment.get("FORGE_REGISTRY_CA_FILE") or None
+        self.release_prefix = environment.get("FORGE_RELEASE_PREFIX", "").strip("/")
+        self.require_signature = _flag(environment, "FORGE_REQUIRE_SIGNATURE", default=True)
+        self.public_keys = _read_keys(environment.get("FORGE_PUBLIC_KEY_FILES", ""))
+        self.cache_directory = environment.get("FORGE_CACHE_DIR") or None
+        self.cache_bytes = int(_number(environment, "FORGE_CACHE_BYTES", DEFAULT_CACHE_BYTES))
+        self.deadline_s = _number(environment, "FORGE_DEADLINE_SECONDS", DEFAULT_DEADLINE_S)
+        self.username = environment.get("FORGE_REGISTRY_USERNAME") or None
+        self.password_file = environment.get("FORGE_REGISTRY_PASSWORD_FILE") or None
+        self._check()
+
+    def _check(self) -> None:
+        if self.plain_http and not _is_loopback(self.registry):
+            raise _invalid("FORGE_REGISTRY_PLAIN_HTTP", f"{self.registry} is not on loopback: use https")
+        if self.require_signature and not self.public_keys:
+            raise _invalid(
+                "FORGE_PUBLIC_KEY_FILES",
+                "no public key: name the files of the keys that sign releases, or set FORGE_REQUIRE_SIGNATURE=false",
+            )
+        if bool(self.username) != bool(self.password_file):
+            raise _invalid("FORGE_REGISTRY_USERNAME", "user name and FORGE_REGISTRY_PASSWORD_FILE belong together")
+
+
+def _read_keys(value: str) -> tuple[bytes, ...]:
+    paths = [path for path in value.replace(",", ":").split(":") if path]
+    return tuple(sorted({_read_key(path) for path in paths}))
+
+
+def _read_key(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib costs a warm run more than everything else here
+            return stream.read(MAX_KEY_BYTES)
+    except OSError as error:
+        raise _invalid("FORGE_PUBLIC_KEY_FILES", f"{path} can't be read: {error.strerror}") from error
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise _invalid(name, "is not set: give the registry's host, host[:port]")
+    return value
+
+
+def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = environment.get(name, "").lower()
+    if value in {"", "true", "1", "false", "0"}:
+        return default if not value else value in {"true", "1"}
+    raise _invalid(name, f"{value!r} is neither true nor false")
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise _invalid(name, f"{text!r} is not a positive number")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    octets = name.split(".")
+    is_ipv4 = len(octets) == 4 and all(octet.isdigit() for octet in octets)  # noqa: PLR2004
+    return name in {"localhost", "[::1]"} or (is_ipv4 and octets[0] == "127")
+
+
+def _invalid(name: str, problem: str) -> CmpError:
+    return CmpError("configuration_invalid", problem, file=name)

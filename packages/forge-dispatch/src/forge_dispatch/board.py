@@ -1,0 +1,93 @@
+"""What a dispatcher does on NATS: publish a job, read and finish its entry, cancel, purge."""
+
+from uuid import UUID
+
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.kv import KeyValue
+from pydantic import ValidationError
+
+from forge_dispatch.failures import COMPONENT, translated
+from forge_dispatch.settings import DispatcherSettings
+from forge_sdk.errors import PlatformError
+from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUE_OF_TYPE, cancel_key, job_cancel_key
+from forge_sdk.models.jobs import Job, JobEntry, JobEntryState, JobResult
+
+STREAM_STORE_FAILED = 10077
+"""Error code of JetStream for a message over a limit of the stream; only the text says which limit."""
+
+
+class Board:
+    """The jobs and their entries. Every method raises `TransientError` where NATS does not answer."""
+
+    def __init__(self, connection: Client, inbox: str, settings: DispatcherSettings) -> None:
+        self._inbox = inbox
+        self._settings = settings
+        self._jetstream = connection.jetstream(timeout=settings.request_timeout_s)
+        self._entries = self._bucket(JOBS_BUCKET)
+        self._control = self._bucket(CONTROL_BUCKET)
+
+    async def publish(self, job: Job) -> bool:
+        """Queues the job; false where it was queued before, so that its result may be there already."""
+        queue = QUEUE_OF_TYPE[job.type]
+        envelope = job.model_copy(update={"reply_to": self._inbox})
+        with translated(f"publishing {job.type} job {job.id}"):
+            try:
+                known = await self._jetstream.publish(
+                    queue.subject_of(job.id),
+                    envelope.model_dump_json().encode(),
+                    stream=queue.stream,
+                    headers={"Nats-Msg-Id": str(job.id)},
+                )
+            except nats.js.errors.APIError as error:
+                if error.err_code == STREAM_STORE_FAILED and "per subject" in (error.description or ""):
+                    return False
+                raise
+        return not known.duplicate
+
+    async def entry(self, job_id: UUID) -> tuple[JobEntry | None, int]:
+        """The job's entry and its revision; none and 0 before the first claim."""
+        with translated(f"reading the entry of job {job_id}"):
+            try:
+                found = await self._entries.get(str(job_id))
+            except nats.js.errors.KeyNotFoundError:
+                return None, 0
+        try:
+            return JobEntry.model_validate_json(found.value or b""), found.revision or 0
+        except ValidationError as error:
+            raise PlatformError(
+                f"the entry of job {job_id} can't be read: {error.errors()[0]['msg']}", component=COMPONENT
+            ) from error
+
+    async def finish(self, result: JobResult, revision: int) -> bool:
+        """Writes a result over the entry of that revision; false where somebody wrote in the meantime."""
+        entry = JobEntry(
+            state=JobEntryState.FINISHED, worker=result.worker, claimed_at=result.started_at, result=result
+        )
+        with translated(f"finishing job {result.job_id}"):
+            try:
+                await self._entries.update(str(result.job_id), entry.model_dump_json().encode(), last=revision)
+            except nats.js.errors.KeyWrongLastSequenceError:
+                return False
+        return True
+
+    async def purge(self, job: Job) -> None:
+        """Removes the job's message from its stream, where it is."""
+        queue = QUEUE_OF_TYPE[job.type]
+        with translated(f"purging job {job.id}"):
+            await self._jetstream.purge_stream(queue.stream, subject=queue.subject_of(job.id))
+
+    async def cancel_run(self, run_id: UUID) -> None:
+        """Tells all workers that the run is cancelled."""
+        await self._settings.backoff.call(lambda: self._put(cancel_key(run_id)))
+
+    async def cancel_job(self, job: Job) -> None:
+        """Tells the worker of this job that it is cancelled."""
+        await self._settings.backoff.call(lambda: self._put(job_cancel_key(job.run_id, job.id)))
+
+    async def _put(self, key: str) -> None:
+        with translated(f"writing {key}"):
+            await self._control.put(key, b"cancelled")
+
+    def _bucket(self, name: str) -> KeyValue:
+        return KeyValue(name=name, stream=f"KV_{name}", pre=f"$KV.{name}.", js=self._jetstream, direct=False)

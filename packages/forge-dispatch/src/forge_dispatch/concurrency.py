@@ -1,0 +1,29 @@
+"""Doing one thing to many, a bounded number at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar
+
+from forge_dispatch.failures import single
+
+Item = TypeVar("Item")
+
+
+async def for_each(items: Iterable[Item], operation: Callable[[Item], Awaitable[None]], concurrency: int) -> None:
+    """Awaits `operation(item)` for all items, started in their order; the first error ends the rest and is raised."""
+    waiting = iter(items)
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(concurrency):
+                tasks.create_task(_drain(waiting, operation))
+    except BaseExceptionGroup as group:
+        failure = single(group)
+    # Outside the handler, so that the error's own chain of causes is left as it is.
+    if failure is not None:
+        raise failure
+
+
+async def _drain(waiting: Iterator[Item], operation: Callable[[Item], Awaitable[None]]) -> None:
+    for item in waiting:
+        await operation(item)

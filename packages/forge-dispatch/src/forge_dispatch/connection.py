@@ -1,0 +1,70 @@
+"""The connection to NATS that services keep."""
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import nats
+import structlog
+from nats.aio.client import Client
+
+from forge_dispatch.failures import translated
+from forge_sdk.errors import AuthenticationError
+
+if TYPE_CHECKING:
+    from forge_sdk.configuration import Nats
+
+PING_INTERVAL_S = 10
+RECONNECT_WAIT_S = 0.5
+_logger = structlog.get_logger("forge_dispatch")
+
+
+async def connect(configuration: "Nats", name: str) -> Client:
+    """A connection that reconnects for ever, known to the server as `name`.
+
+    Raises `TransientError` where the first connection can't be made, `AuthenticationError` where NATS refuses the
+    credentials, `ConfigurationError` where the password's file can't be used.
+    """
+    options: dict[str, Any] = _credentials(configuration)
+    if configuration.ca_file is not None:
+        options["tls"] = ssl.create_default_context(cafile=str(configuration.ca_file))
+    with translated(f"connecting to {configuration.url}"):
+        try:
+            return await nats.connect(
+                configuration.url,
+                name=name,
+                inbox_prefix=configuration.inbox_prefix.encode(),
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_WAIT_S,
+                ping_interval=PING_INTERVAL_S,
+                allow_reconnect=True,
+                error_cb=_on_error,
+                disconnected_cb=_on_disconnected,
+                reconnected_cb=_on_reconnected,
+                **options,
+            )
+        except nats.errors.AuthorizationError as error:
+            raise AuthenticationError(
+                f"NATS at {configuration.url} refused user {configuration.user}: check the section nats",
+                component="dispatch",
+            ) from error
+
+
+def _credentials(configuration: "Nats") -> dict[str, Any]:
+    if configuration.user is None:
+        return {}
+    from forge_sdk.configuration import read_secret_file
+
+    password = read_secret_file(configuration.password_file).reveal() if configuration.password_file else None
+    return {"user": configuration.user, "password": password}
+
+
+async def _on_error(error: Exception) -> None:
+    _logger.warning("nats_error", error=f"{type(error).__name__}: {error}")
+
+
+async def _on_disconnected() -> None:
+    _logger.warning("nats_disconnected")
+
+
+async def _on_reconnected() -> None:
+    _logger.info("nats_reconnected")

@@ -1,0 +1,141 @@
+"""ECDSA P-256 keys with SHA-256, compatible with cosign: generate, load, sign, verify."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import FormatError, Reason
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+
+
+class PublicKey:
+    """A public key that verifies signatures."""
+
+    def __init__(self, key: "EllipticCurvePublicKey") -> None:
+        self._key = key
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> "PublicKey":
+        """Load a PEM `PUBLIC KEY`; raises `FormatError` (`invalid_key`) unless it is ECDSA P-256."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+        try:
+            key = load_pem_public_key(pem)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise FormatError(Reason.INVALID_KEY, "the public key is not a PEM public key") from error
+        if not isinstance(key, EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+            raise FormatError(Reason.INVALID_KEY, "the public key is not an ECDSA P-256 key")
+        return cls(key)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "PublicKey":
+        """Load a PEM file; see `from_pem`."""
+        return cls.from_pem(_read_key(path))
+
+    @property
+    def pem(self) -> bytes:
+        """The key as PEM SubjectPublicKeyInfo, the format of `cosign.pub`."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def hint(self) -> str:
+        """Base64 of the SHA-256 of the DER key, with which Sigstore bundles name their key."""
+        import base64
+        import hashlib
+
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        der = self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether `signature` (ASN.1 DER) is this key's signature of `message`."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        try:
+            self._key.verify(signature, message, ECDSA(SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+
+class PrivateKey:
+    """A private key that signs. Its representation never shows the key."""
+
+    def __init__(self, key: "EllipticCurvePrivateKey") -> None:
+        self._key = key
+
+    @classmethod
+    def generate(cls) -> "PrivateKey":
+        """Make a new key."""
+        from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+        return cls(generate_private_key(SECP256R1()))
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> "PrivateKey":
+        """Load an unencrypted PEM private key; raises `FormatError` (`invalid_key`) unless it is ECDSA P-256."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            key = load_pem_private_key(pem, password=None)
+        except (TypeError, ValueError, UnsupportedAlgorithm):
+            # Without its cause: a parser's message may quote the key.
+            raise FormatError(Reason.INVALID_KEY, "the private key is not an unencrypted PEM private key") from None
+        if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+            raise FormatError(Reason.INVALID_KEY, "the private key is not an ECDSA P-256 key")
+        return cls(key)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "PrivateKey":
+        """Load a PEM file; see `from_pem`."""
+        return cls.from_pem(_read_key(path))
+
+    @property
+    def pem(self) -> bytes:
+        """The key as unencrypted PKCS#8 PEM."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+        return PublicKey(self._key.public_key())
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature of `message`, ASN.1 DER."""
+        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        return self._key.sign(message, ECDSA(SHA256()))
+
+
+def write_key_pair(private_path: Path, public_path: Path) -> PrivateKey:
+    """Generate a key and write both halves; the private file is readable by its owner only (0600).
+
+    An existing private key is never overwritten: raises `FileExistsError`.
+    """
+    key = PrivateKey.generate()
+    handle = os.open(private_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(key.pem)
+    public_path.write_bytes(key.public_key.pem)
+    return key
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FormatError(Reason.INVALID_KEY, f"the key file {path} cannot be read: {error.strerror}") from error

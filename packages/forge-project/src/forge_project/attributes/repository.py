@@ -1,0 +1,69 @@
+"""`@repo(path="phases.test.timeout")`: a value of the repository's configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from forge_cue import Attribute, Fill
+from forge_sdk.models.discovery import Diagnostic
+from pydantic import JsonValue
+
+from forge_project.attributes import REPO
+from forge_project.paths import PathError, available, lookup, split
+from forge_project.problems import alternatives
+
+
+@dataclass
+class Filling:
+    """Values for attributes, and the attributes that have none."""
+
+    fills: list[Fill] = field(default_factory=list)
+    problems: list[Diagnostic] = field(default_factory=list)
+
+
+def repository_filling(attributes: Sequence[Attribute], repository: Mapping[str, JsonValue]) -> Filling:
+    """What the `@repo` attributes among `attributes` stand for."""
+    filling = Filling()
+    for attribute in attributes:
+        if attribute.name != REPO:
+            continue
+        try:
+            value = _value(attribute, dict(repository))
+        except _UnfitAttributeError as error:
+            filling.problems.append(attribute_problem(attribute, str(error), error.hint))
+        else:
+            filling.fills.append(Fill(REPO, attribute.body, value))
+    return filling
+
+
+def attribute_problem(attribute: Attribute, message: str, hint: str = "") -> Diagnostic:
+    """A problem at the place where an attribute is written."""
+    return Diagnostic(
+        message=f"@{attribute.name}: {message}",
+        file=attribute.position.file,
+        line=attribute.position.line,
+        column=attribute.position.column,
+        path=attribute.path or "",
+        kind="attribute",
+        hint=hint,
+    )
+
+
+class _UnfitAttributeError(ValueError):
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def _value(attribute: Attribute, repository: dict[str, JsonValue]) -> object:
+    text = attribute.named.get("path")
+    if text is None or attribute.arguments or len(attribute.named) > 1:
+        raise _UnfitAttributeError("exactly one argument is needed", 'write @repo(path="phases.test.timeout")')
+    try:
+        parts = split(text)
+    except PathError as error:
+        raise _UnfitAttributeError(str(error), 'write @repo(path="phases.test.timeout")') from error
+    try:
+        return lookup(repository, parts)
+    except KeyError as error:
+        hint = alternatives(text, available(repository, parts), "available")
+        raise _UnfitAttributeError(f"the repository's configuration has no {text}", hint) from error

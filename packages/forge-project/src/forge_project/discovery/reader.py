@@ -1,0 +1,157 @@
+"""Evaluates the files of a layout, more than once where the first time does not give all that is to be known.
+
+A file with errors has no value, but what it says is needed for the checks that compare files: it is evaluated again without demanding
+concrete values, and if that fails without the schema.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from forge_cue import CueError, EvaluationResult, Evaluator, Fill, Instance, Schema
+from forge_sdk.models.discovery import Diagnostic
+from forge_sdk.plugins.manager import Plugins
+from pydantic import JsonValue
+
+from forge_project.attributes import ARTIFACT
+from forge_project.attributes.repository import repository_filling
+from forge_project.discovery.evaluated import Evaluated
+from forge_project.discovery.layout import ConfigurationFile
+from forge_project.evaluation import evaluate
+from forge_project.paths import PathError, split
+from forge_project.schema import IMPORT_PATH, PACKAGE, RepositoryNames, compose
+
+_DEFINITIONS = {"repo": "#Repository", "project": "#Project"}
+_SECTIONS_KNOWN_NOW = frozenset({"name", "ci", "artifacts", "release"})
+Fills = Mapping[str, Sequence[Fill]]
+
+
+class ConfigurationReader:
+    """Reads the configuration of a repository against the schema of the installed plugins."""
+
+    def __init__(self, plugins: Plugins, evaluator: Evaluator) -> None:
+        self._plugins = plugins
+        self._evaluator = evaluator
+
+    async def repository(self, file: ConfigurationFile) -> Evaluated:
+        """The evaluated `.forge/repo.cue`."""
+        run = _Run(self._evaluator, self._schema(None), {})
+        (found,) = await run.complete([file])
+        return found
+
+    async def projects(
+        self,
+        files: Sequence[ConfigurationFile],
+        repository: Mapping[str, JsonValue] | None,
+        names: RepositoryNames | None,
+    ) -> tuple[list[Evaluated], list[Diagnostic]]:
+        """The evaluated projects, and the problems of their `@repo` attributes.
+
+        `repository` is the configuration that `@repo` takes values from; where it is absent these attributes stay open.
+        """
+        schema = self._schema(names)
+        found = await _Run(self._evaluator, schema, {}).strict(files)
+        fills, problems = _repository_fills(found, repository)
+        run = _Run(self._evaluator, schema, fills)
+        filled = iter(await run.strict([one.file for one in found if one.file.path in fills]))
+        found = [next(filled) if one.file.path in fills else one for one in found]
+        return await run.completed(found), problems
+
+    async def rendered(
+        self, file: ConfigurationFile, names: RepositoryNames, fills: Callable[[Evaluated], Sequence[Fill]]
+    ) -> Evaluated:
+        """The evaluated project with all its attributes filled; every value must be concrete."""
+        schema = self._schema(names)
+        (open_,) = await _Run(self._evaluator, schema, {}).strict([file])
+        run = _Run(self._evaluator, schema, {file.path: fills(open_)}, artifacts_open=False)
+        (found,) = await run.strict([file])
+        return found
+
+    def _schema(self, names: RepositoryNames | None) -> Schema:
+        return Schema(files=compose(self._plugins, names), package=PACKAGE, import_path=IMPORT_PATH)
+
+
+class _Run:
+    """Evaluations with one schema and the same fills."""
+
+    def __init__(self, evaluator: Evaluator, schema: Schema, fills: Fills, *, artifacts_open: bool = True) -> None:
+        self._evaluator = evaluator
+        self._schema = schema
+        self._fills = fills
+        self._artifacts_open = artifacts_open
+
+    async def complete(self, files: Sequence[ConfigurationFile]) -> list[Evaluated]:
+        return await self.completed(await self.strict(files))
+
+    async def strict(self, files: Sequence[ConfigurationFile]) -> list[Evaluated]:
+        results = await self._evaluate(files, checked=True, concrete=True)
+        return [self._evaluated(file, result) for file, result in zip(files, results, strict=True)]
+
+    async def completed(self, found: list[Evaluated]) -> list[Evaluated]:
+        for checked in (True, False):
+            found = await self._with_values(found, checked=checked)
+        return found
+
+    async def _with_values(self, found: list[Evaluated], *, checked: bool) -> list[Evaluated]:
+        files = [one.file for one in found if not one.value]
+        results = await self._evaluate(files, checked=checked, concrete=False)
+        added = dict(zip([file.path for file in files], results, strict=True))
+        return [_add(one, added[one.file.path]) if one.file.path in added else one for one in found]
+
+    async def _evaluate(
+        self, files: Sequence[ConfigurationFile], *, checked: bool, concrete: bool
+    ) -> list[EvaluationResult]:
+        instances = [
+            Instance(
+                name=file.path,
+                package=file.package,
+                files={file.path: file.text},
+                schema=_DEFINITIONS[file.package] if checked else "",
+                require_concrete=concrete,
+                fills=self._fills.get(file.path, ()),
+            )
+            for file in files
+        ]
+        return await evaluate(self._evaluator, instances, self._schema)
+
+    def _evaluated(self, file: ConfigurationFile, result: EvaluationResult) -> Evaluated:
+        may_be_open = self._artifacts_open and any(one.name == ARTIFACT for one in result.attributes)
+        return Evaluated(
+            file=file,
+            value=_struct(result.value),
+            errors=[error for error in result.errors if not (may_be_open and _is_filled_later(error))],
+            attributes=result.attributes,
+            positions=result.positions,
+        )
+
+
+def _repository_fills(
+    found: Sequence[Evaluated], repository: Mapping[str, JsonValue] | None
+) -> tuple[Fills, list[Diagnostic]]:
+    fills: dict[str, Sequence[Fill]] = {}
+    problems: list[Diagnostic] = []
+    for one in found if repository is not None else ():
+        filling = repository_filling(one.attributes, repository or {})
+        problems += filling.problems
+        if filling.fills:
+            fills[one.file.path] = filling.fills
+    return fills, problems
+
+
+def _add(evaluated: Evaluated, result: EvaluationResult) -> Evaluated:
+    return replace(
+        evaluated, value=_struct(result.value), positions=evaluated.positions or result.positions
+    )
+
+
+def _is_filled_later(error: CueError) -> bool:
+    """Whether an error says only that an artifact's output is not known yet."""
+    if error.kind != "incomplete":
+        return False
+    try:
+        return split(error.path)[0] not in _SECTIONS_KNOWN_NOW
+    except PathError:
+        return True
+
+
+def _struct(value: object) -> Mapping[str, JsonValue]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,82 @@
+"""Paths of CUE values, such as `ci.phases.test."my-step".secrets[0]`, and paths written in attributes."""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+from forge_cue import format_path
+
+Part = str | int
+_TOKEN = re.compile(r"""\.|\[(\d{1,9})\]|"((?:[^"\\]|\\.)*)"|'([^']*)'|([^.\[\]"']+)""")
+
+
+class PathError(ValueError):
+    """A text that is no path."""
+
+
+def split(text: str) -> tuple[Part, ...]:
+    """The parts of a path: names of fields, which may stand in double or single quotes, and indices of lists.
+
+    Raises `PathError` where `text` is no path.
+    """
+    parts: list[Part] = []
+    tokens = list(_tokens(text))
+    if not tokens or tokens[-1] == "." or (isinstance(tokens[0], str)):
+        raise PathError(f"{text!r} is no path: write names separated by dots")
+    for token, following in pairwise([*tokens, None]):
+        if token == "." and following == ".":
+            raise PathError(f"{text!r} has an empty name between two dots")
+        if isinstance(token, tuple):
+            if isinstance(following, tuple) and isinstance(following[0], str):
+                raise PathError(f"{text!r}: a dot is missing before {following[0]!r}")
+            parts.append(token[0])
+    return tuple(parts)
+
+
+def _tokens(text: str) -> Iterable["str | tuple[Part]"]:
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise PathError(f"{text!r} is no path: {text[at]!r} at character {at + 1} can't stand there")
+        at = match.end()
+        yield _token(match)
+
+
+def _token(match: re.Match[str]) -> "str | tuple[Part]":
+    index, double, single, plain = match.groups()
+    if index is not None:
+        return (int(index),)
+    if double is not None:
+        return (re.sub(r"\\(.)", r"\1", double),)
+    if single is not None:
+        return (single,)
+    return (plain.strip(),) if plain is not None else "."
+
+
+def lookup(value: object, parts: Iterable[Part]) -> object:
+    """What stands at a path in a JSON value; `KeyError` where nothing does."""
+    for part in parts:
+        if isinstance(part, str) and isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(part, int) and isinstance(value, list) and part < len(value):
+            value = value[part]
+        else:
+            raise KeyError(part)
+    return value
+
+
+def available(value: object, parts: Iterable[Part]) -> list[str]:
+    """The paths that exist where a path leaves a JSON value: those beside its first part that leads nowhere."""
+    before: list[Part] = []
+    for part in parts:
+        try:
+            value = lookup(value, [part])
+        except KeyError:
+            break
+        before.append(part)
+    if isinstance(value, dict):
+        return [format_path([*before, name]) for name in sorted(value)]
+    if isinstance(value, list):
+        return [format_path([*before, index]) for index in range(len(value))]
+    return [format_path(before)] if before else []

@@ -1,0 +1,51 @@
+"""Problems of a configuration: collected all, reported in one error, with what may have been meant."""
+
+import difflib
+from collections.abc import Iterable
+
+from forge_sdk.errors import ConfigurationError, ErrorCode
+from forge_sdk.models.discovery import Diagnostic
+from pydantic import JsonValue
+
+COMPONENT = "project"
+_MAX_REPORTED = 500
+_MAX_LISTED = 30
+_MAX_SHOWN = 20
+
+
+def sorted_diagnostics(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Each problem once, in the order of file, line and column."""
+    unique = {(one.file, one.line, one.column, one.message): one for one in diagnostics}
+    return [unique[key] for key in sorted(unique)]
+
+
+def configuration_error(
+    diagnostics: Iterable[Diagnostic], *, code: ErrorCode = ErrorCode.CONFIGURATION_INVALID
+) -> ConfigurationError:
+    """One error for all problems: its text lists them, its context holds them as `diagnostics`."""
+    found = sorted_diagnostics(diagnostics)
+    shown = [str(one) for one in found[:_MAX_SHOWN]]
+    if len(found) > len(shown):
+        shown.append(f"... and {len(found) - len(shown)} more")
+    listed: list[JsonValue] = [one.model_dump(mode="json") for one in found[:_MAX_REPORTED]]
+    count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+    return ConfigurationError(
+        f"the configuration has {count}; correct and try again:\n" + "\n".join(shown),
+        code=code,
+        component=COMPONENT,
+        context={"diagnostics": listed, "count": len(found)},
+    )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'test'?`, or an empty text where nothing is similar."""
+    folded = {one.lower(): one for one in sorted(known)}
+    similar = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    return f"did you mean {folded[similar[0]]!r}?" if similar else ""
+
+
+def alternatives(name: str, known: Iterable[str], label: str) -> str:
+    """A hint: what may have been meant, and everything that there is (`label: a, b`)."""
+    names = sorted(known)
+    listed = ", ".join(names[:_MAX_LISTED]) + (", ..." if len(names) > _MAX_LISTED else "")
+    return " ".join(part for part in (did_you_mean(name, names), f"{label}: {listed or 'none'}") if part)

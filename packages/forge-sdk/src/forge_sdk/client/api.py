@@ -1,0 +1,198 @@
+"""The Platform API as typed calls. Errors of the API and of the network arrive as `PlatformError`."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import aiohttp
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from forge_sdk.client.tokens import TokenSource
+from forge_sdk.errors import AuthenticationError, ErrorCode, PlatformError, TransientError
+from forge_sdk.models import api
+from forge_sdk.models.error import ErrorResponse
+from forge_sdk.retry import RetryPolicy
+
+Model = TypeVar("Model", bound=BaseModel)
+MAX_ANSWER = 32 * 2**20
+"""Bytes; a longer answer is refused."""
+TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+DEFAULT_RETRY = RetryPolicy(attempts=3, base_delay=0.2, max_delay=5, jitter=0.2)
+_TRANSIENT_STATUSES = {429, 500, 502, 503, 504}
+
+
+class ApiClient:
+    """Client of one platform; use it as an async context manager. All calls are idempotent and repeated when they fail for a passing reason."""
+
+    def __init__(self, base_url: str, tokens: TokenSource, *, retry: RetryPolicy = DEFAULT_RETRY) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._tokens, self._retry = tokens, retry
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def register_repository(self, body: api.RegisterRepository) -> api.Repository:
+        """Register a repository, or change what is known of it."""
+        return await self._send("POST", "/v1/repositories", api.Repository, body)
+
+    async def create_run(self, body: api.CreateRun) -> api.RunSummary:
+        """Create a run, or get the newest attempt of that commit."""
+        return await self._send("POST", "/v1/runs", api.RunSummary, body)
+
+    async def runs(
+        self, *, repository: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> api.Page[api.RunSummary]:
+        """One page of runs, newest first."""
+        query = {"repository": repository, "cursor": cursor, "limit": str(limit)}
+        return await self._send("GET", "/v1/runs", api.Page[api.RunSummary], query=query)
+
+    async def run(self, run_id: UUID) -> api.Run:
+        """A run with everything below it."""
+        return await self._send("GET", f"/v1/runs/{run_id}", api.Run)
+
+    async def cancel_run(self, run_id: UUID) -> api.RunSummary:
+        """Ask that a run ends."""
+        return await self._send("DELETE", f"/v1/runs/{run_id}", api.RunSummary)
+
+    @asynccontextmanager
+    async def step_log(self, step_id: UUID) -> AsyncIterator[aiohttp.StreamReader]:
+        """The log of a step, or of a job that has one log (by its id), as a stream of bytes."""
+        async with self._request("GET", f"/v1/steps/{step_id}/logs", None, {}) as response:
+            await _raise_for_error(response)
+            yield response.content
+
+    async def release(self, repository: str, project: str, release: str) -> api.Release:
+        """A release by number, alias, SHA or SHA prefix."""
+        return await self._send("GET", f"/v1/releases/{repository}/{project}/{quote(release, safe='')}", api.Release)
+
+    async def releases(self, repository: str, project: str, *, cursor: str | None = None) -> api.Page[api.Release]:
+        """One page of a project's releases, newest first."""
+        return await self._send(
+            "GET", f"/v1/releases/{repository}/{project}", api.Page[api.Release], query={"cursor": cursor}
+        )
+
+    async def create_deployment(self, body: api.CreateDeployment) -> api.Deployment:
+        """Deploy a release to an environment."""
+        return await self._send("POST", "/v1/deployments", api.Deployment, body)
+
+    async def deployments(self, environment: str, repository: str, project: str) -> api.Page[api.Deployment]:
+        """The deployments of a project to an environment, newest first."""
+        return await self._send(
+            "GET", f"/v1/deployments/{environment}/{repository}/{project}", api.Page[api.Deployment]
+        )
+
+    async def plugins(self) -> api.Plugins:
+        """What each service has installed."""
+        return await self._send("GET", "/v1/plugins", api.Plugins)
+
+    async def register_plugins(self, service: str, body: api.RegisterPlugins) -> None:
+        """Tell what a worker has installed."""
+        await self._send("PUT", f"/v1/internal/plugins/{quote(service, safe='')}", None, body)
+
+    async def update_statuses(self, body: api.StatusBatch) -> None:
+        """Report statuses of tasks and steps."""
+        await self._send("POST", "/v1/internal/statuses", None, body)
+
+    async def update_publications(self, release_id: UUID, body: api.LedgerUpdate) -> None:
+        """Write rows of the publish ledger."""
+        await self._send("PUT", f"/v1/internal/attempts/{release_id}/publications", None, body)
+
+    async def update_attempt(self, release_id: UUID, body: api.AttemptUpdate) -> None:
+        """Report how far the making of a release has come."""
+        await self._send("PUT", f"/v1/internal/attempts/{release_id}/state", None, body)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        answer: type[Model] | None,
+        body: BaseModel | None = None,
+        query: Mapping[str, str | None] | None = None,
+    ) -> Model:
+        async def once() -> bytes:
+            async with self._request(method, path, body, query or {}) as response:
+                await _raise_for_error(response)
+                return await _bounded(response)
+
+        data = await self._retry.call(once)
+        return _parse(data, answer) if answer is not None else answer  # type: ignore[return-value]
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, body: BaseModel | None, query: Mapping[str, str | None]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise RuntimeError("ApiClient is an async context manager: use `async with`")
+        token = await self._tokens.token(self._session)
+        headers = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
+        data = body.model_dump_json(by_alias=True).encode() if body is not None else None
+        params = {name: value for name, value in query.items() if value is not None}
+        try:
+            async with self._session.request(
+                method, self._base_url + path, data=data, params=params, headers=headers
+            ) as response:
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    self._tokens.discard()
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise TransientError(
+                f"the platform at {self._base_url} can't be reached: {str(error) or type(error).__name__}",
+                component="client",
+            ) from error
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    data = bytearray()
+    async for chunk in response.content.iter_any():
+        data += chunk
+        if len(data) > MAX_ANSWER:
+            raise PlatformError(f"the platform's answer is larger than {MAX_ANSWER} bytes", component="client")
+    return bytes(data)
+
+
+async def _raise_for_error(response: aiohttp.ClientResponse) -> None:
+    if response.status < HTTPStatus.BAD_REQUEST:
+        return
+    body = await _bounded(response)
+    try:
+        answer = ErrorResponse.model_validate_json(body).error
+    except ValidationError:
+        raise _error(response.status)(f"the platform answered {response.status}", component="client") from None
+    context: dict[str, JsonValue] = {"status": response.status, "details": [dict(detail) for detail in answer.details]}
+    code = ErrorCode.of(answer.code)
+    retry_after = response.headers.get("Retry-After", "")
+    raise _error(response.status)(
+        answer.message,
+        code=code,
+        component="api",
+        context=context,
+        retry_after=float(retry_after) if retry_after.isdigit() else None,
+    )
+
+
+def _error(status: int) -> type[PlatformError]:
+    if status in {401, 403}:
+        return AuthenticationError
+    return TransientError if status in _TRANSIENT_STATUSES else PlatformError
+
+
+def _parse(data: bytes, model: type[Model]) -> Model:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise PlatformError(
+            f"the platform's answer does not fit {model.__name__}: upgrade the older of client and platform",
+            component="client",
+        ) from error

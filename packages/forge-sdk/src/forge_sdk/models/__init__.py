@@ -1,0 +1,1 @@
+"""Models of messages, entities and configuration; one module for each subject."""

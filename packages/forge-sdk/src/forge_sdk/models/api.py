@@ -1,0 +1,342 @@
+"""Bodies of the Platform API: requests are closed, answers may grow."""
+
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from forge_sdk.identifiers import PROJECT_PATTERN, REPOSITORY_PATTERN, SHA_PATTERN
+from forge_sdk.models.artifacts import PublisherResult
+from forge_sdk.models.base import ClosedModel, VersionedModel, WireModel
+from forge_sdk.models.discovery import MatchedTrigger
+from forge_sdk.models.error import ErrorDetail
+from forge_sdk.models.statuses import (
+    AliasType,
+    ArtifactType,
+    AttemptState,
+    DeploymentStatus,
+    ExecutionStatus,
+    PublicationState,
+    ReleaseStatus,
+    RunStatus,
+    TriggerType,
+)
+from forge_sdk.secrets import SecretReference
+
+Item = TypeVar("Item")
+RepositoryName = Annotated[str, Field(pattern=REPOSITORY_PATTERN)]
+CommitSha = Annotated[str, Field(pattern=SHA_PATTERN)]
+ProjectName = Annotated[str, Field(pattern=PROJECT_PATTERN)]
+GitName = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class RegisterRepository(ClosedModel):
+    """Body of `POST /v1/repositories`; registering again with the same fields changes nothing."""
+
+    repository: RepositoryName
+    clone_url: str = Field(min_length=1, max_length=2048)
+    default_branch: GitName = "main"
+    git_credentials: SecretReference | None = None
+
+
+class Repository(VersionedModel):
+    """A registered repository."""
+
+    id: UUID
+    repository: str
+    clone_url: str
+    default_branch: str
+    registered_by: str
+    created_at: datetime
+
+
+class GithubContext(ClosedModel):
+    """Where on GitHub a run's status belongs."""
+
+    pr_number: int | None = None
+    run_id: int | None = None
+    context: str | None = Field(default=None, max_length=255)
+    check_run_id: int | None = None
+
+
+class CreateRun(ClosedModel):
+    """Body of `POST /v1/runs`; `retry` asks for a new attempt although the newest one did not fail."""
+
+    repository: RepositoryName
+    commit_sha: CommitSha
+    branch: GitName | None = None
+    tag: GitName | None = None
+    ref: GitName | None = None
+    trigger_type: TriggerType = TriggerType.MANUAL
+    retry: bool = False
+    github_context: GithubContext | None = None
+
+
+class Step(WireModel):
+    """A step of a task; `logs_available` says whether `GET /v1/steps/{id}/logs` has something."""
+
+    id: UUID
+    name: str
+    action: str
+    status: ExecutionStatus
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    logs_available: bool = False
+    error: ErrorDetail | None = None
+
+
+class Task(WireModel):
+    """All steps of one project in one phase."""
+
+    id: UUID
+    project: str
+    project_path: str
+    status: ExecutionStatus
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    steps: tuple[Step, ...] = ()
+
+
+class Phase(WireModel):
+    """A phase of a run with its tasks."""
+
+    id: UUID
+    name: str
+    group: int
+    status: ExecutionStatus
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    tasks: tuple[Task, ...] = ()
+
+
+class RunSummary(VersionedModel):
+    """A run without what is below it."""
+
+    id: UUID
+    repository: str
+    commit_sha: str
+    branch: str | None = None
+    tag: str | None = None
+    attempt: int
+    status: RunStatus
+    trigger_type: TriggerType
+    triggered_by: str
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error: ErrorDetail | None = None
+
+
+class ArtifactProgress(WireModel):
+    """One artifact of a release that is being made, with its rows of the publish ledger."""
+
+    name: str
+    type: ArtifactType
+    logs_available: bool = False
+    publications: tuple["Publication", ...] = ()
+
+
+class Publication(WireModel):
+    """A row of the publish ledger."""
+
+    artifact: str
+    publisher: str
+    file: str
+    digest: str
+    state: PublicationState
+    uri: str = ""
+    error: ErrorDetail | None = None
+
+
+class ReleaseAttempt(WireModel):
+    """The making of a release; `release_id` is the id that the release has or will have."""
+
+    release_id: UUID
+    project: str
+    commit_sha: str
+    state: AttemptState
+    artifacts: tuple[ArtifactProgress, ...] = ()
+    error: ErrorDetail | None = None
+
+
+class Run(RunSummary):
+    """A run with phases, tasks, steps, releases in the making, and deployments that it made."""
+
+    phases: tuple[Phase, ...] = ()
+    attempts: tuple[ReleaseAttempt, ...] = ()
+    releases: tuple["Release", ...] = ()
+    deployments: tuple["Deployment", ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class ReleaseAlias(WireModel):
+    """Another name of a release."""
+
+    alias: str
+    type: AliasType
+
+
+class ReleaseArtifact(WireModel):
+    """An artifact of a release."""
+
+    name: str
+    type: ArtifactType
+    tracking_oci_uri: str
+    tracking_oci_digest: str
+    primary_published_uri: str | None = None
+    publisher_results: tuple[PublisherResult, ...] = ()
+
+
+class Release(VersionedModel):
+    """A release; `canonical_id` is the triplet `repository/project/commit-sha`, OCI names are without host."""
+
+    id: UUID
+    canonical_id: str
+    repository: str
+    project: str
+    commit_sha: str
+    release_number: int
+    status: ReleaseStatus
+    oci_uri: str
+    oci_digest: str
+    created_by: str
+    created_at: datetime
+    aliases: tuple[ReleaseAlias, ...] = ()
+    triggers: tuple[MatchedTrigger, ...] = ()
+    artifacts: tuple[ReleaseArtifact, ...] = ()
+    deployments: tuple["Deployment", ...] = ()
+
+
+class CreateDeployment(ClosedModel):
+    """Body of `POST /v1/deployments`; `release` is an alias, a number, a SHA or a SHA prefix of 7 or more digits."""
+
+    environment: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
+    repository: RepositoryName
+    project: ProjectName
+    release: str = Field(min_length=1, max_length=255)
+
+
+class Deployment(VersionedModel):
+    """A deployment of a release to an environment."""
+
+    id: UUID
+    environment: str
+    repository: str
+    project: str
+    slug: str
+    release_id: UUID
+    commit_sha: str
+    release_number: int
+    status: DeploymentStatus
+    deployed_by: str
+    created_at: datetime
+    deployed_at: datetime | None = None
+    gitops_commit_sha: str | None = None
+    error: ErrorDetail | None = None
+
+
+class Page(VersionedModel, Generic[Item]):
+    """One page of a list; `next_cursor` is absent on the last."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    items: tuple[Item, ...]
+    next_cursor: str | None = None
+
+
+class StepStatusUpdate(ClosedModel):
+    """What a worker says of a step while it runs."""
+
+    step_id: UUID
+    status: ExecutionStatus
+    exit_code: int | None = None
+    logs_key: str | None = None
+    at: datetime
+
+
+class TaskStatusUpdate(ClosedModel):
+    """What a worker says of a task while it runs."""
+
+    task_id: UUID
+    status: ExecutionStatus
+    at: datetime
+
+
+class StatusBatch(ClosedModel):
+    """Body of `POST /v1/internal/statuses`: updates under one job's fencing token."""
+
+    job_id: UUID
+    token: int = Field(ge=0)
+    tasks: tuple[TaskStatusUpdate, ...] = ()
+    steps: tuple[StepStatusUpdate, ...] = ()
+
+
+class LedgerUpdate(ClosedModel):
+    """Body of `PUT /v1/internal/attempts/{release id}/publications`: rows of the publish ledger under a fencing token."""
+
+    job_id: UUID
+    token: int = Field(ge=0)
+    rows: tuple[Publication, ...] = Field(max_length=1000)
+
+
+class AttemptUpdate(ClosedModel):
+    """Body of `PUT /v1/internal/attempts/{release id}/state`."""
+
+    job_id: UUID
+    token: int = Field(ge=0)
+    state: AttemptState
+    logs_key: str | None = None
+
+
+class PluginDescription(WireModel):
+    """One installed plugin object."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    schema_digest: str
+
+
+class PluginProblem(WireModel):
+    """A plugin distribution that could not be used, and why."""
+
+    distribution: str
+    version: str
+    message: str
+
+
+class PluginSet(WireModel):
+    """What one service has installed."""
+
+    service: str
+    plugins: tuple[PluginDescription, ...] = ()
+    problems: tuple[PluginProblem, ...] = ()
+
+
+class RegisterPlugins(ClosedModel):
+    """Body of `PUT /v1/internal/plugins/{service}`: what a worker found at its start."""
+
+    pools: tuple[str, ...]
+    plugins: tuple[PluginDescription, ...] = ()
+    problems: tuple[PluginProblem, ...] = ()
+
+
+class Environment(VersionedModel):
+    """An environment and its promotion policy, as configured."""
+
+    name: str
+    policy: dict[str, JsonValue]
+
+
+class Plugins(VersionedModel):
+    """Answer of `GET /v1/plugins`: the set of every service."""
+
+    sets: tuple[PluginSet, ...]
+
+
+ArtifactProgress.model_rebuild()
+Run.model_rebuild()
+Release.model_rebuild()

@@ -1,0 +1,92 @@
+import os
+import urllib.request
+
+import pytest
+
+from forge_sdk.configuration import Storage
+from forge_sdk.errors import AuthenticationError, ErrorCode, PlatformError, TransientError
+from forge_sdk.object_storage import S3ObjectStore
+
+
+def secret_file(tmp_path, name: str, value: str):
+    path = tmp_path / name
+    path.write_text(value)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def configuration(s3_bucket, tmp_path) -> Storage:
+    return Storage(
+        endpoint_url=s3_bucket.endpoint_url,
+        region=s3_bucket.region,
+        bucket=s3_bucket.bucket,
+        access_key_file=secret_file(tmp_path, "access", s3_bucket.access_key),
+        secret_key_file=secret_file(tmp_path, "secret", s3_bucket.secret_key),
+    )
+
+
+@pytest.fixture
+def store(configuration) -> S3ObjectStore:
+    return S3ObjectStore(configuration)
+
+
+async def test_objects_come_back_as_they_were(store, tmp_path):
+    await store.put("logs/a.log", b"hello", content_type="text/plain")
+    assert await store.get("logs/a.log", limit=10) == b"hello"
+    await store.get_file("logs/a.log", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"hello"
+
+
+async def test_large_files_go_in_parts_and_come_in_chunks(store, tmp_path):
+    content = os.urandom(20 * 2**20)
+    (tmp_path / "large").write_bytes(content)
+    await store.put_file("large", tmp_path / "large")
+    assert b"".join([chunk async for chunk in store.stream("large")]) == content
+
+
+async def test_listing_is_complete_and_deleting_what_is_gone_is_fine(store):
+    for name in ("a/1", "a/2", "b/1"):
+        await store.put(name, b"x")
+    assert await store.list("a/") == ["a/1", "a/2"]
+    await store.delete(["a/1", "a/2", "a/3"])
+    assert await store.list("") == ["b/1"]
+
+
+async def test_larger_than_allowed_is_an_error(store):
+    await store.put("k", b"x" * 100)
+    with pytest.raises(PlatformError, match="larger than 99 bytes"):
+        await store.get("k", limit=99)
+
+
+async def test_missing_object_is_not_found(store):
+    with pytest.raises(PlatformError, match="nothing-here") as caught:
+        await store.get("nothing-here", limit=1)
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_presigned_url_needs_no_key(store):
+    await store.put("k", b"content")
+    with urllib.request.urlopen(await store.presigned_url("k")) as answer:
+        assert answer.read() == b"content"
+
+
+async def test_wrong_key_says_which_configuration_to_check(configuration, tmp_path):
+    wrong = configuration.model_copy(update={"secret_key_file": secret_file(tmp_path, "wrong", "wr0ng-secret-key")})
+    with pytest.raises(AuthenticationError, match="storage section") as caught:
+        await S3ObjectStore(wrong).put("k", b"x")
+    assert "wr0ng-secret-key" not in str(caught.value.to_detail())
+
+
+async def test_store_that_is_down_is_a_passing_failure(configuration):
+    down = configuration.model_copy(update={"endpoint_url": "http://127.0.0.1:9"})
+    with pytest.raises(TransientError, match="can't be reached"):
+        await S3ObjectStore(down).put("k", b"x")
+
+
+async def test_bucket_is_made_once(configuration):
+    store = S3ObjectStore(configuration.model_copy(update={"bucket": "another-bucket"}))
+    await store.ensure_bucket()
+    await store.ensure_bucket()
+    await store.put("k", b"x")
+    assert await store.list("") == ["k"]

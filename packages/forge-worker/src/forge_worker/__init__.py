@@ -1,0 +1,1 @@
+"""Worker service of Catalyst Forge."""

@@ -1,0 +1,186 @@
+"""What happens to one message of a pool: claim, run, result, reply, acknowledgement."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from forge_sdk.errors import PlatformError, TransientError
+from forge_sdk.logging import get_logger
+from forge_sdk.messaging import Queue
+from forge_sdk.models.jobs import Job, JobResult
+from forge_sdk.retry import RetryPolicy
+from forge_worker.claims import Claim, ClaimStore, Refusal
+from forge_worker.envelopes import envelope_identity, read_envelope
+from forge_worker.results import encode_result, lost_error, make_result
+from forge_worker.runner import Execution, Interruption, JobRunner
+
+ACK_TIMEOUT_S = 5.0
+ACK_RETRY = RetryPolicy(attempts=3, base_delay=0.2, max_delay=1, jitter=0.1)
+
+logger = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    message: Msg
+    execution: Execution
+
+
+class DeliveryHandler:
+    """Handles the messages of all pools of this process."""
+
+    def __init__(
+        self, connection: Client, claims: ClaimStore, runner: JobRunner, *, worker: str, ack_wait_s: float
+    ) -> None:
+        self._connection, self._claims, self._runner = connection, claims, runner
+        self._worker, self._ack_wait_s = worker, ack_wait_s
+        self._running: dict[UUID, _Running] = {}
+
+    def drain(self) -> None:
+        """Stop the jobs that still run; each is handed back."""
+        for running in self._running.values():
+            running.execution.interrupt(Interruption.DRAINED)
+
+    async def handle(self, message: Msg, queue: Queue) -> None:
+        """Do all that the message asks for. Returns when it is acknowledged, given back or left to redelivery."""
+        try:
+            job = read_envelope(message.data, queue)
+        except PlatformError as error:
+            await self._reject(message, error)
+            return
+        known = self._running.get(job.id)
+        if known is not None:
+            # Redelivered to ourselves, since the heartbeat was late: from now on this one is kept alive and acknowledged.
+            known.message = message
+            await message.in_progress()
+            return
+        with structlog.contextvars.bound_contextvars(job_id=str(job.id), run_id=str(job.run_id), job_type=job.type):
+            try:
+                await self._claimed(message, job)
+            except TransientError as error:
+                logger.warning("delivery_given_up", error=error.message)
+                await self._give_back(message, self._ack_wait_s)
+
+    async def _claimed(self, message: Msg, job: Job) -> None:
+        redelivered = message.metadata.num_delivered > 1
+        outcome = await self._claims.claim(job.id, redelivered=redelivered)
+        if outcome.result is not None:
+            logger.info("job_finished_before", status=outcome.result.status)
+            await self._answer(message, job.reply_to, outcome.result)
+        elif outcome.claim is None:
+            await self._give_back(message, self._ack_wait_s)
+        elif outcome.refusal is Refusal.LOST_TOO_OFTEN:
+            await self._fail_lost(message, job, outcome.claim)
+        else:
+            await self._execute(message, job, outcome.claim)
+
+    async def _execute(self, message: Msg, job: Job, claim: Claim) -> None:
+        running = _Running(message, Execution(job, claim))
+        self._running[job.id] = running
+        logger.info("job_started", token=claim.token, losses=claim.losses)
+        try:
+            async with self._heartbeat(running):
+                result = await self._runner.run(running.execution)
+                if result is not None and not await self._claims.finish(claim, result):
+                    logger.warning("claim_lost", reason="another worker took the job over; its result counts")
+                    return
+        finally:
+            self._running.pop(job.id, None)
+        if result is None:
+            await self._interrupted(running)
+            return
+        logger.info("job_finished", status=result.status, error=result.error.code if result.error else None)
+        await self._answer(running.message, job.reply_to, result)
+
+    async def _interrupted(self, running: _Running) -> None:
+        execution = running.execution
+        if execution.interruption.result() is Interruption.CLAIM_LOST:
+            logger.warning("claim_lost", reason="another worker took the job over")
+            return
+        if await self._claims.hand_back(execution.claim):
+            logger.info("job_handed_back")
+            await self._give_back(running.message, None)
+
+    async def _fail_lost(self, message: Msg, job: Job, claim: Claim) -> None:
+        error = lost_error(claim.losses)
+        result = make_result(
+            job.id, "failed", worker=self._worker, started_at=claim.claimed_at, error=error.to_detail()
+        )
+        if await self._claims.finish(claim, result):
+            logger.error("job_lost_too_often", losses=claim.losses)
+            await self._reply(job.reply_to, result)
+            await message.term()
+
+    async def _reject(self, message: Msg, error: PlatformError) -> None:
+        """An envelope that nobody can work on: say so where that is possible, and never see it again."""
+        job_id, reply_to = envelope_identity(message.data, message.subject)
+        logger.error("envelope_invalid", job_id=str(job_id), code=error.code.value, error=error.message)
+        if job_id is not None:
+            result = make_result(
+                job_id, "failed", worker=self._worker, started_at=datetime.now(UTC), error=error.to_detail()
+            )
+            outcome = await self._claims.claim(job_id, redelivered=True)
+            if outcome.claim is not None and await self._claims.finish(outcome.claim, result):
+                await self._reply(reply_to, result)
+        await message.term()
+
+    async def _answer(self, message: Msg, reply_to: str, result: JobResult) -> None:
+        await self._reply(reply_to, result)
+        try:
+            await ACK_RETRY.call(lambda: _acknowledge(message))
+        except TransientError as error:
+            logger.warning("ack_not_confirmed", error=error.message)
+
+    async def _reply(self, reply_to: str, result: JobResult) -> None:
+        """Wake the dispatcher up; where that fails it finds the result in the bucket."""
+        if not reply_to:
+            return
+        try:
+            await self._connection.publish(reply_to, encode_result(result))
+        except (nats.errors.Error, ValueError) as error:
+            logger.warning("reply_not_sent", error=str(error) or type(error).__name__)
+
+    async def _give_back(self, message: Msg, delay: float | None) -> None:
+        with suppress(nats.errors.Error):
+            await message.nak(delay)
+
+    @asynccontextmanager
+    async def _heartbeat(self, running: _Running) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._beat(running))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _beat(self, running: _Running) -> None:
+        """Keep the message ours, and stop the job where its claim is not."""
+        while True:
+            await asyncio.sleep(self._ack_wait_s / 3)
+            with suppress(nats.errors.Error):
+                await running.message.in_progress()
+            try:
+                held = await self._claims.holds(running.execution.claim)
+            except PlatformError as error:
+                logger.warning("claim_not_checked", error=error.message)
+                continue
+            if not held:
+                running.execution.interrupt(Interruption.CLAIM_LOST)
+                return
+
+
+async def _acknowledge(message: Msg) -> None:
+    try:
+        await message.ack_sync(timeout=ACK_TIMEOUT_S)
+    except (nats.errors.TimeoutError, nats.errors.NoRespondersError, nats.errors.ConnectionClosedError) as error:
+        raise TransientError(
+            f"the acknowledgement was not confirmed: {type(error).__name__}", component="worker"
+        ) from error

@@ -1,0 +1,196 @@
+"""Runs a program in its own session and ends everything it started."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from forge_sdk.errors import ConfigurationError
+from forge_sdk.logging import get_logger
+from forge_worker.execution.process_tree import MARKER, ProcessTree
+
+Sink = Callable[[bytes], Awaitable[None]]
+CHUNK = 64 * 1024
+TAIL_BYTES = 8192
+GRACE_S = 5.0
+STRAGGLER_GRACE_S = 1.0
+DRAIN_TIMEOUT_S = 10.0
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnd:
+    """How a program ended: exit code (negative: the signal) and the last bytes of its output, not masked."""
+
+    exit_code: int
+    tail: bytes
+
+    def tail_text(self) -> str:
+        """The last bytes as text."""
+        return self.tail.decode(errors="replace")
+
+
+async def run_process(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    sink: Sink | None = None,
+    error_sink: Sink | None = None,
+    input: bytes | None = None,  # noqa: A002 - named as in subprocess
+    grace_s: float = GRACE_S,
+) -> ProcessEnd:
+    """Run `argv` to its end with `environment` and a marker; output goes to `sink` in chunks as it comes.
+
+    Standard error goes to `error_sink`, or without one to `sink` as well. When the calling task is cancelled (job
+    cancelled, `asyncio.timeout`), the whole process tree gets SIGTERM, after `grace_s` SIGKILL, and the call raises
+    `CancelledError`. What a finished program left running is ended too. Raises `ConfigurationError` where the program
+    does not exist or can't be started, and what a sink raises, after ending the tree.
+    """
+    marker = secrets.token_hex(16)
+    output, output_end = await _pipe()
+    errors, errors_end = (output, None) if error_sink is None else await _pipe()
+    stdin = _input_file(input)
+    try:
+        process = await _start(argv, cwd, {**environment, MARKER: marker}, (stdin, output_end, errors_end))
+    except BaseException:
+        output.close()
+        errors.close()
+        raise
+    finally:
+        _close(stdin, output_end, errors_end)
+    tree = ProcessTree(process.pid, marker)
+    tail = bytearray()
+    pumps = [asyncio.create_task(output.pump(sink, tail))]
+    if error_sink is not None:
+        pumps.append(asyncio.create_task(errors.pump(error_sink, bytearray())))
+    try:
+        exit_code = await _ended(process, pumps)
+    except BaseException:
+        await _uninterrupted(_finish(process, tree, pumps, grace_s))
+        raise
+    await _uninterrupted(_finish(process, tree, pumps, STRAGGLER_GRACE_S))
+    for pump in pumps:
+        if not pump.cancelled() and (error := pump.exception()) is not None:
+            raise error
+    return ProcessEnd(exit_code, bytes(tail))
+
+
+class _Pipe:
+    """The reading end of a pipe. Not asyncio's own: with that one `wait` may hang on a child that keeps it open."""
+
+    def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport) -> None:
+        self._reader, self._transport = reader, transport
+
+    async def pump(self, sink: Sink | None, tail: bytearray) -> None:
+        try:
+            while chunk := await self._reader.read(CHUNK):
+                tail += chunk
+                del tail[:-TAIL_BYTES]
+                if sink is not None:
+                    await sink(chunk)
+        finally:
+            self._transport.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+async def _pipe() -> tuple[_Pipe, int]:
+    read_end, write_end = os.pipe()
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=CHUNK)
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+    )
+    return _Pipe(reader, transport), write_end
+
+
+async def _start(
+    argv: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: tuple[IO[bytes] | None, int, int | None]
+) -> Process:
+    program = argv[0]
+    if "/" not in program and shutil.which(program, path=environment.get("PATH", os.defpath)) is None:
+        raise ConfigurationError(
+            f"program {program!r} is not on the worker's PATH: install it there, or correct the name",
+            component="execution",
+        )
+    stdin, output, errors = streams
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env=dict(environment),
+            stdin=stdin if stdin is not None else DEVNULL,
+            stdout=output,
+            stderr=errors if errors is not None else output,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"program {program!r} can't be started in {cwd}: {error}", component="execution"
+        ) from error
+
+
+async def _ended(process: Process, pumps: list["asyncio.Task[None]"]) -> int:
+    waiting = asyncio.create_task(process.wait())
+    try:
+        pending: set[asyncio.Task[Any]] = {waiting, *pumps}
+        while not waiting.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        return waiting.result()
+    finally:
+        waiting.cancel()
+
+
+async def _finish(process: Process, tree: ProcessTree, pumps: list["asyncio.Task[None]"], grace_s: float) -> None:
+    if not await tree.end(grace_s):
+        logger.error("process_tree_survived", pid=process.pid)
+    try:
+        async with asyncio.timeout(DRAIN_TIMEOUT_S):
+            await process.wait()
+            await asyncio.wait(pumps)
+    except TimeoutError:
+        logger.warning("process_output_incomplete", pid=process.pid)
+    for pump in pumps:
+        pump.cancel()
+    await asyncio.wait(pumps)
+
+
+async def _uninterrupted(ending: Coroutine[Any, Any, None]) -> None:
+    """Await `ending` to its end, which is bounded, even when cancelled meanwhile; then let the cancellation through."""
+    task, cancelled = asyncio.ensure_future(ending), False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+def _input_file(data: bytes | None) -> IO[bytes] | None:
+    if data is None:
+        return None
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+def _close(stdin: IO[bytes] | None, *descriptors: int | None) -> None:
+    if stdin is not None:
+        stdin.close()
+    for descriptor in descriptors:
+        if descriptor is not None:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Git: commands with a clean environment, the cache of bare repositories, worktrees."""

@@ -1,0 +1,110 @@
+"""Private writable worktrees, reused after cleaning.
+
+A worktree is a repository of its own that borrows the objects of the cache (`objects/info/alternates`): repository code may do what it
+likes in its `.git`, which is thrown away before the next use. Only the files stay, so that a reuse writes just what differs.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from forge_sdk.errors import ErrorCode, PlatformError, TransientError
+from forge_sdk.logging import get_logger
+from forge_worker.folders import remove_tree
+from forge_worker.git.cache import CachedCommit
+from forge_worker.git.command import Git
+from forge_worker.git.eviction import mark_corrupt
+from forge_worker.git.failures import is_corruption
+from forge_worker.locks import locked, try_locked
+
+FOLDER = "worktrees"
+BUSY = b"busy"
+
+logger = get_logger(__name__)
+
+
+class Worktrees:
+    """Worktrees below `directory`, by repository; each has a lock file that is held, and says `busy`, while it is in use."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / FOLDER
+
+    @asynccontextmanager
+    async def checkout(self, commit: CachedCommit) -> AsyncIterator[Path]:
+        """A clean checkout of `commit` that nobody else uses until the context ends; the commit must stay in use as long.
+
+        Raises `PlatformError` (`git_failed`), transient where the cache turned out to be corrupt: the next fetch makes it anew.
+        """
+        async with self._slot(commit.git_directory.stem) as path:
+            try:
+                await self._prepare(path, commit)
+            except PlatformError as error:
+                if not is_corruption(error):
+                    raise
+                mark_corrupt(commit.git_directory)
+                raise TransientError(
+                    f"the cached repository is corrupt and will be cloned again: {error.message}",
+                    code=ErrorCode.GIT_FAILED,
+                    component="git",
+                ) from error
+            yield path
+
+    async def sweep(self, repositories: Path) -> None:
+        """Remove worktrees that a crashed process left, and those whose repository is gone from the cache `repositories`."""
+        for lock in self._directory.glob("*/*.lock"):
+            orphaned = not (repositories / f"{lock.parent.name}.git").is_dir()
+            with try_locked(lock) as free:
+                if free and (orphaned or lock.read_bytes() == BUSY):
+                    logger.info("worktree_swept", path=str(lock.with_suffix("")))
+                    await asyncio.to_thread(remove_tree, lock.with_suffix(""))
+                    lock.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def _slot(self, repository: str) -> AsyncIterator[Path]:
+        folder = self._directory / repository
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for lock in sorted(folder.glob("*.lock")):
+            with try_locked(lock) as free:
+                if free and lock.exists():
+                    async with self._busy(lock) as path:
+                        yield path
+                    return
+        lock = folder / f"{uuid.uuid4().hex[:12]}.lock"
+        async with locked(lock), self._busy(lock) as path:
+            yield path
+
+    @asynccontextmanager
+    async def _busy(self, lock: Path) -> AsyncIterator[Path]:
+        lock.write_bytes(BUSY)
+        yield lock.with_suffix("")
+        lock.write_bytes(b"")
+
+    async def _prepare(self, path: Path, commit: CachedCommit) -> None:
+        if path.is_symlink() or not path.is_dir():
+            await self._fresh(path, commit)
+            return
+        try:
+            await self._check_out(path, commit)
+        except (PlatformError, OSError) as error:
+            logger.info("worktree_discarded", path=str(path), error=str(error))
+            await self._fresh(path, commit)
+
+    async def _fresh(self, path: Path, commit: CachedCommit) -> None:
+        await asyncio.to_thread(remove_tree, path)
+        path.mkdir(mode=0o700)
+        await self._check_out(path, commit)
+
+    async def _check_out(self, path: Path, commit: CachedCommit) -> None:
+        await asyncio.to_thread(remove_tree, path / ".git")
+        git = Git(path)
+        await git.run("init", "--quiet", "--template=", str(path))
+        alternates = path / ".git" / "objects" / "info" / "alternates"
+        alternates.parent.mkdir(exist_ok=True)
+        alternates.write_text(f"{commit.git_directory / 'objects'}\n")
+        # A new index knows no file; refreshing it finds those that are as they should be, so that they are not written again.
+        await git.run("read-tree", commit.sha)
+        await git.succeeds("update-index", "-q", "--refresh")
+        await git.run("checkout", "--quiet", "--detach", "--force", commit.sha)
+        await git.run("clean", "-xffdq")

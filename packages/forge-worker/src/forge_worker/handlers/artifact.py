@@ -1,0 +1,310 @@
+"""Artifact jobs: build, verify, seal, publish. Each checkpoint may be repeated after a crash."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, as_platform_error
+from forge_sdk.logging import get_logger
+from forge_sdk.models.api import AttemptUpdate
+from forge_sdk.models.artifacts import ArtifactRecord, CreateArtifactRequest, CreateArtifactResponse, PublisherResult
+from forge_sdk.models.payloads import ArtifactJobOutput, ArtifactPayload
+from forge_sdk.models.statuses import AttemptState
+from forge_sdk.plugins import Producer
+from forge_sdk.storage_keys import staging_prefix
+from forge_worker.checkpoints import Checkpoint, run_checkpoints
+from forge_worker.execution import ExecutionFacts, execution_environment
+from forge_worker.folders import remove_tree
+from forge_worker.jobs import JobContext
+from forge_worker.ledger import Ledger
+from forge_worker.logs import StepLog
+from forge_worker.plugin_contexts import producer_context
+from forge_worker.publications import attach_publications
+from forge_worker.publishing import Publishing, Target, preflight, targets
+from forge_worker.sbom import Sbom, make_sbom
+from forge_worker.sealing.copies import SealedCopies, SealedRecord
+from forge_worker.sealing.facts import sealed_facts
+from forge_worker.sealing.tracking import Sealed, seal
+from forge_worker.settings import validated
+from forge_worker.verification import VerifiedArtifact, verify_artifact
+
+COMPONENT = "artifact"
+PHASE = "artifact"
+
+logger = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class ArtifactState:
+    """What the checkpoints of one job share; a member is set by the checkpoint that its comment names."""
+
+    context: JobContext
+    payload: ArtifactPayload
+    log: StepLog
+    resources: AsyncExitStack
+    staging: Path
+    scratch: Path
+    copies: SealedCopies
+    warnings: list[str] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)  # preflight
+    record: SealedRecord | None = None  # restore, else build
+    worktree: Path | None = None  # checkout
+    environment: dict[str, str] = field(default_factory=dict)  # checkout
+    verified: VerifiedArtifact | None = None  # verify
+    sbom: Sbom | None = None  # scan
+    sealed: Sealed | None = None  # seal
+    ledger: Ledger | None = None  # publish
+    results: tuple[PublisherResult, ...] = ()  # publish
+
+    async def reached(self, state: AttemptState) -> None:
+        """Tell the API how far the release has come."""
+        body = AttemptUpdate(job_id=self.context.job.id, token=self.context.token, state=state, logs_key=self.log.key)
+        await self.context.services.api.update_attempt(self.payload.release_id, body)
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the result and the log."""
+        self.warnings.append(message)
+        self.log.line(f"[forge] warning: {message}")
+
+
+class ArtifactHandler:
+    """Builds, seals and publishes one artifact of a release."""
+
+    def __init__(self) -> None:
+        self._scans = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def run(self, context: JobContext) -> ArtifactJobOutput:
+        """Do the job; publishers that fail are recorded in the result, everything else that fails fails the job."""
+        payload = context.job.payload_as(ArtifactPayload)
+        prefix = staging_prefix(payload.release_id, payload.project, payload.artifact.name)
+        async with (
+            context.log(PHASE, payload.project, payload.artifact.name) as log,
+            _folder(context, "artifact-staging") as staging,
+            _folder(context, "scratch") as scratch,
+            AsyncExitStack() as resources,
+        ):
+            copies = SealedCopies(context.services.storage, prefix)
+            state = ArtifactState(context, payload, log, resources, staging, scratch, copies)
+            try:
+                await run_checkpoints(
+                    self._checkpoints(), state, observer=context.services.observer, job_id=context.job.id
+                )
+            except PlatformError as error:
+                log.line(f"[forge] {context.masker.text(error.message)}")
+                raise
+            return _output(state)
+
+    def _checkpoints(self) -> list[Checkpoint[ArtifactState]]:
+        return [
+            Checkpoint("artifact.preflight", check_publishers),
+            Checkpoint("artifact.restore", restore),
+            Checkpoint("artifact.checkout", check_out),
+            Checkpoint("artifact.build", build),
+            Checkpoint("artifact.verify", verify),
+            Checkpoint("artifact.scan", self._scan),
+            Checkpoint("artifact.seal", seal_artifact),
+            Checkpoint("artifact.publish", publish),
+            Checkpoint("artifact.attach", attach),
+        ]
+
+    async def _scan(self, state: ArtifactState) -> None:
+        """Make the SBOM, one at a time for each core; an artifact without one is a warning."""
+        verified, payload = _set(state.verified), state.payload
+        async with self._scans:
+            try:
+                state.sbom = await make_sbom(
+                    verified,
+                    state.staging,
+                    state.scratch,
+                    name=f"{state.context.job.repository}/{payload.project}/{payload.artifact.name}",
+                    version=state.context.job.commit_sha,
+                )
+            except PlatformError as error:
+                state.warn(f"no SBOM: {error.message}")
+
+
+async def check_publishers(state: ArtifactState) -> None:
+    """Validate every publisher's configuration and let it check credentials and target, before anything is built."""
+    await state.reached(AttemptState.BUILDING)
+    state.targets = targets(state.context, state.payload)
+    _producer(state)
+    for warning in await preflight(state.context, state.payload, state.targets, state.log):
+        state.warn(warning)
+
+
+async def restore(state: ArtifactState) -> None:
+    """Take the files of an earlier delivery's sealed copy, so that a retry does not build again."""
+    record = await state.copies.record(state.context.job.commit_sha)
+    if record is not None and await state.copies.restore(record, state.staging):
+        state.record = record
+        state.log.line("[forge] taken from the sealed copy of an earlier try, not built again")
+
+
+async def check_out(state: ArtifactState) -> None:
+    """Check the commit out and prepare the environment of the build."""
+    if state.record is not None:
+        return
+    job, payload = state.context.job, state.payload
+    commit = await state.resources.enter_async_context(state.context.commit())
+    state.worktree = await state.resources.enter_async_context(state.context.worktree(commit))
+    facts = ExecutionFacts(
+        repository=job.repository,
+        commit_sha=job.commit_sha,
+        commit_time=commit.time,
+        run_id=str(job.run_id),
+        job_id=str(job.id),
+        project=payload.project,
+        project_path=payload.project_path,
+        branch=job.git.branch,
+        tag=job.git.tag,
+        extra={"FORGE_ARTIFACT": payload.artifact.name},
+    )
+    configuration = state.context.services.configuration
+    state.environment = await state.resources.enter_async_context(execution_environment(configuration, facts))
+
+
+async def build(state: ArtifactState) -> None:
+    """Let the producer build into the staging directory."""
+    if state.worktree is None:
+        return
+    producer = _producer(state)
+    started_at = datetime.now(UTC)
+    response = await _create(state, producer, state.worktree)
+    state.record = SealedRecord(
+        commit_sha=state.context.job.commit_sha,
+        response=response,
+        digest=response.output.digest if response.output.location_type != "file" else response.output.files[0].digest,
+        paths=("-",),
+        started_at=started_at,
+        built_at=datetime.now(UTC),
+    )
+
+
+async def verify(state: ArtifactState) -> None:
+    """Compare what the producer claims with what is there."""
+    record = _set(state.record)
+    verified = await verify_artifact(state.payload.artifact, state.payload.project, record.response, state.staging)
+    state.verified = verified
+    paths = tuple(file.path for file in verified.files)
+    state.record = record.model_copy(update={"digest": verified.digest, "paths": paths})
+
+
+async def seal_artifact(state: ArtifactState) -> None:
+    """Keep a copy of the files, then push and sign the tracking image; nothing is published without."""
+    verified, record, services = _set(state.verified), _set(state.record), state.context.services
+    await state.copies.store(verified, record)
+    try:
+        state.sealed = await seal(
+            services.registry,
+            services.signer,
+            verified,
+            sealed_facts(state.context, state.payload, record),
+            prefix=services.configuration.registry.tracking_prefix,
+            sbom=state.sbom,
+        )
+    except PlatformError as error:
+        if error.code is ErrorCode.SIGNING_FAILED and error.transient:
+            await state.reached(AttemptState.AWAITING_SIGNATURE)
+        raise
+    state.log.line(f"[forge] sealed as {state.sealed.uri}@{state.sealed.descriptor.digest}")
+    await state.reached(AttemptState.SEALED)
+
+
+async def publish(state: ArtifactState) -> None:
+    """Publish to all targets in parallel, with a row of the ledger before and after each."""
+    verified = _set(state.verified)
+    state.ledger = Ledger(state.context, state.payload.release_id, state.payload.artifact.name, verified)
+    if not state.targets:
+        return
+    await state.reached(AttemptState.PUBLISHING)
+    publishing = Publishing(
+        context=state.context,
+        payload=state.payload,
+        artifact=_set(state.record).response,
+        staging=state.staging,
+        worktree=state.worktree,
+        ledger=state.ledger,
+        log=state.log,
+    )
+    state.results = await publishing.run(state.targets)
+    for result in state.results:
+        if result.error is not None:
+            state.warn(f"publisher {result.publisher} failed: {result.error.message}")
+
+
+async def attach(state: ArtifactState) -> None:
+    """Record the published locations beside the tracking image."""
+    rows = _set(state.ledger).rows()
+    if rows:
+        services = state.context.services
+        await attach_publications(services.registry, services.signer, _set(state.sealed), rows)
+
+
+def _producer(state: ArtifactState) -> Producer:
+    artifact = state.payload.artifact
+    producer = state.context.services.plugins.producer(artifact.producer)
+    if artifact.type not in producer.artifact_types:
+        raise ConfigurationError(
+            f"producer {producer.name!r} can't build artifacts of type {artifact.type.value}", component=COMPONENT
+        )
+    validated(producer.configuration, artifact.configuration, f"producer {producer.name!r} of {artifact.name!r}")
+    return producer
+
+
+async def _create(state: ArtifactState, producer: Producer, worktree: Path) -> CreateArtifactResponse:
+    job, payload = state.context.job, state.payload
+    request = CreateArtifactRequest(
+        project=payload.project,
+        project_path=str(worktree / payload.project_path),
+        repository=job.repository,
+        repository_path=str(worktree),
+        commit_sha=job.commit_sha,
+        release_id=payload.release_id,
+        artifact=payload.artifact,
+        staging_path=str(state.staging),
+    )
+    try:
+        return await producer.create(request, producer_context(state.context, producer, state.log, state.environment))
+    except Exception as error:
+        failure = as_platform_error(error, component=producer.name, code=ErrorCode.BUILD_FAILED)
+        failure.context.setdefault("logs_key", state.log.key)
+        failure.context.setdefault("log_tail", state.log.tail())
+        raise failure from error.__cause__ if failure is error else error
+
+
+def _output(state: ArtifactState) -> ArtifactJobOutput:
+    record, sealed = _set(state.record), _set(state.sealed)
+    artifact = ArtifactRecord(
+        name=state.payload.artifact.name,
+        type=state.payload.artifact.type,
+        digest=_set(state.verified).digest,
+        output=record.response.output,
+        tracking_oci_uri=sealed.uri,
+        tracking_oci_digest=sealed.descriptor.digest,
+        publishers=state.results,
+        built_at=record.built_at,
+    )
+    return ArtifactJobOutput(artifact=artifact, logs_key=state.log.key, warnings=tuple(state.warnings))
+
+
+def _set[Value](value: Value | None) -> Value:
+    if value is None:
+        raise RuntimeError("a checkpoint ran before the one that it depends on")
+    return value
+
+
+@asynccontextmanager
+async def _folder(context: JobContext, kind: str) -> AsyncIterator[Path]:
+    """A folder of this execution alone: an orphan of an earlier delivery may still write to its own."""
+    parent = context.services.configuration.cache.workspace / kind
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = Path(tempfile.mkdtemp(prefix=f"{context.job.id}-{context.token}-", dir=parent))
+    try:
+        yield path
+    finally:
+        await asyncio.to_thread(remove_tree, path)

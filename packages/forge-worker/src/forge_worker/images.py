@@ -1,0 +1,58 @@
+"""Pushing images so that nothing unsigned is ever found under its tag."""
+
+from collections.abc import Sequence
+
+from forge_oci.core.image import Image
+from forge_oci.core.keys import PublicKey
+from forge_oci.registry import RegistryClient, Signer, attest, sign_image
+from forge_sdk.errors import ErrorCode, PlatformError, TransientError
+
+
+async def push_signed(
+    client: RegistryClient,
+    signer: Signer,
+    image: Image,
+    repository: str,
+    *,
+    tag: str,
+    statements: Sequence[bytes] = (),
+) -> str:
+    """Push an image by digest, sign it, attach `statements`, then give it its immutable tag; returns the digest.
+
+    An image that is there with the same digest is signed where it is not yet. Raises `AlreadyExists` where the tag names
+    another image, `signing_failed` where it can't be signed (transient where the signer is unreachable); the tag is not
+    written then.
+    """
+    guarded = GuardedSigner(signer)
+    await client.push(image, repository)
+    await sign_image(client, repository, image.descriptor, guarded)
+    for statement in statements:
+        await attest(client, repository, image.descriptor, statement, guarded)
+    return await client.push(image, repository, [tag], immutable=True)
+
+
+class GuardedSigner:
+    """A signer whose failures all have the code `signing_failed`, and keep whether trying again may help."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    async def public_key(self) -> PublicKey:
+        """Return the key of the signer."""
+        try:
+            return await self._signer.public_key()
+        except PlatformError as error:
+            raise _signing_failed(error) from error
+
+    async def sign_statement(self, statement: bytes) -> bytes:
+        """Return the bundle that the signer makes."""
+        try:
+            return await self._signer.sign_statement(statement)
+        except PlatformError as error:
+            raise _signing_failed(error) from error
+
+
+def _signing_failed(error: PlatformError) -> PlatformError:
+    kind = TransientError if error.transient else PlatformError
+    advice = "" if error.transient else "; check the key of the worker"
+    return kind(f"the signer failed: {error.message}{advice}", code=ErrorCode.SIGNING_FAILED, component="signing")

@@ -1,0 +1,172 @@
+"""Runs the handler of one job until it ends, is interrupted or runs out of time, and makes the result."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+
+from forge_sdk.errors import ErrorCode, PlatformError, TransientError, as_platform_error
+from forge_sdk.logging import get_logger
+from forge_sdk.models.jobs import Job, JobResult, JobType
+from forge_sdk.retry import RetryPolicy
+from forge_worker.cancellation import CancellationWatch
+from forge_worker.claims import Claim
+from forge_worker.jobs import Handler, JobContext, Services
+from forge_worker.results import fit, make_result, masked_detail
+
+CLEAN_UP_S = 60.0
+"""Seconds that an interrupted handler may take to end its processes and put things in order."""
+STORE_RETRY = RetryPolicy(attempts=5, base_delay=1, max_delay=10)
+
+logger = get_logger(__name__)
+
+
+class Interruption(StrEnum):
+    """Why a handler was stopped from outside."""
+
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    DRAINED = "drained"
+    CLAIM_LOST = "claim_lost"
+
+
+@dataclass(slots=True)
+class Execution:
+    """A job that runs: `interrupt` stops it."""
+
+    job: Job
+    claim: Claim
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    interruption: "asyncio.Future[Interruption]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def interrupt(self, reason: Interruption) -> None:
+        """Stop the handler; the first reason counts."""
+        if not self.interruption.done():
+            self.interruption.set_result(reason)
+
+
+class JobRunner:
+    """Runs jobs; `worker` is the name in their results."""
+
+    def __init__(
+        self,
+        services: Services,
+        watch: CancellationWatch,
+        worker: str,
+        handlers: Mapping[JobType, Callable[[], Handler]],
+    ) -> None:
+        self._services, self._watch, self._worker = services, watch, worker
+        self._factories = handlers
+        self._handlers: dict[JobType, Handler] = {}
+
+    async def run(self, execution: Execution) -> JobResult | None:
+        """The job's result; `None` where it was stopped by a drain or by the loss of its claim, so that it has none."""
+        context = JobContext(execution.job, execution.claim.token, self._services)
+        async with self._watch.watching(execution.job, context.cancelled):
+            if context.cancelled.is_set():
+                return self._result(execution, context, Interruption.CANCELLED)
+            task = asyncio.create_task(self._handler(execution.job.type).run(context))
+            try:
+                reason = await _interrupted(task, context, execution)
+            finally:
+                await _stop(task, execution)
+        if reason in {Interruption.DRAINED, Interruption.CLAIM_LOST} and task.cancelled():
+            return None
+        if reason is not None and (task.cancelled() or reason is not Interruption.DRAINED):
+            return await self._fitted(execution, self._result(execution, context, reason))
+        return await self._fitted(execution, self._outcome(execution, context, task))
+
+    def _handler(self, job_type: JobType) -> Handler:
+        if job_type not in self._handlers:
+            self._handlers[job_type] = self._factories[job_type]()
+        return self._handlers[job_type]
+
+    def _outcome(self, execution: Execution, context: JobContext, task: "asyncio.Task[BaseModel]") -> JobResult:
+        job = execution.job
+        if task.cancelled():
+            error: BaseException | None = PlatformError("the handler was cancelled by itself", component=job.type)
+        else:
+            error = task.exception()
+        if error is None:
+            return make_result(
+                job.id, "success", worker=self._worker, started_at=execution.started_at, output=task.result()
+            )
+        if not isinstance(error, PlatformError):
+            logger.error("handler_failed", job_id=str(job.id), type=job.type, exc_info=error)
+        return self._failed(execution, context, as_platform_error(error, component=job.type))
+
+    def _result(self, execution: Execution, context: JobContext, reason: Interruption) -> JobResult:
+        job = execution.job
+        if reason is Interruption.TIMEOUT:
+            message = f"the {job.type} job took longer than {job.timeout_s:.0f} s"
+            return self._failed(execution, context, PlatformError(message, code=ErrorCode.TIMEOUT, component=job.type))
+        error = PlatformError(f"the {job.type} job was cancelled", code=ErrorCode.CANCELLED, component=job.type)
+        return make_result(
+            job.id,
+            "cancelled",
+            worker=self._worker,
+            started_at=execution.started_at,
+            output=context.partial,
+            error=error.to_detail(),
+        )
+
+    def _failed(self, execution: Execution, context: JobContext, error: PlatformError) -> JobResult:
+        return make_result(
+            execution.job.id,
+            "failed",
+            worker=self._worker,
+            started_at=execution.started_at,
+            output=context.partial,
+            error=masked_detail(error, context.masker),
+        )
+
+    async def _fitted(self, execution: Execution, result: JobResult) -> JobResult:
+        try:
+            return await STORE_RETRY.call(lambda: fit(result, execution.job, self._services.storage))
+        except PlatformError as error:
+            failure = TransientError(
+                "the job's output can't be stored", code=ErrorCode.STORAGE_FAILED, component="worker"
+            ).wrap(error)
+            return make_result(
+                result.job_id,
+                "failed",
+                worker=self._worker,
+                started_at=execution.started_at,
+                error=failure.to_detail(),
+            )
+
+
+async def _interrupted(
+    task: "asyncio.Task[BaseModel]", context: JobContext, execution: Execution
+) -> Interruption | None:
+    """Wait for the handler's end, or the reason to stop it."""
+    cancelled = asyncio.create_task(context.cancelled.wait())
+    try:
+        ends: set[asyncio.Future[Any]] = {task, cancelled, execution.interruption}
+        done, _ = await asyncio.wait(
+            ends,
+            timeout=execution.job.timeout_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+    finally:
+        cancelled.cancel()
+    if task in done:
+        return None
+    if cancelled in done:
+        return Interruption.CANCELLED
+    return execution.interruption.result() if execution.interruption in done else Interruption.TIMEOUT
+
+
+async def _stop(task: "asyncio.Task[BaseModel]", execution: Execution) -> None:
+    if task.done():
+        return
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=CLEAN_UP_S)
+    if not done:
+        logger.error("handler_does_not_end", job_id=str(execution.job.id), type=execution.job.type)

@@ -1,0 +1,1 @@
+"""Sealing an artifact: a copy in object storage, and a signed tracking image with SBOM and provenance."""
