@@ -19,7 +19,7 @@ import sys
 import sysconfig
 import time
 import tomllib
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def summarize() -> None:
     """One line for each suite, as pytest wrote its report, and the sum."""
     passed = failed = skipped = 0
     for report in sorted(REPORTS.glob("*.xml")):
-        suite = next(ElementTree.parse(report).iter("testsuite"))
+        suite = next(ET.parse(report).iter("testsuite"))
         total, bad, left = (int(suite.get(name, "0")) for name in ("tests", "failures", "skipped"))
         bad += int(suite.get("errors", "0"))
         print(

@@ -1,6 +1,7 @@
 """Who is let in: every route of the table against every kind of token."""
 
 import base64
+import hmac
 import json
 import time
 
@@ -83,20 +84,27 @@ async def test_each_role_may_use_what_the_table_says(http, bearer, role):
         assert status != 401
 
 
-def unsigned(issuer):
-    def part(value):
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+def part(value):
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
-    claims = jwt.decode(issuer.token("developer"), options={"verify_signature": False})
-    return f"{part({'alg': 'none', 'typ': 'JWT', 'kid': issuer.key_id})}.{part(claims)}."
+
+def signing_input(issuer, algorithm):
+    claims = jwt.decode(issuer.token(*READ), options={"verify_signature": False})
+    header = {"alg": algorithm, "typ": "JWT", "kid": issuer.key_id}
+    return f"{part(json.dumps(header).encode())}.{part(json.dumps(claims).encode())}"
+
+
+def unsigned(issuer):
+    return signing_input(issuer, "none") + "."
 
 
 def shared_secret(issuer):
     """The classic confusion: the public key, which everybody has, used as the secret of HS256."""
     public = issuer.key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return issuer.token(*READ, key=public, algorithm="HS256")
+    text = signing_input(issuer, "HS256")
+    return f"{text}.{part(hmac.digest(public, text.encode(), 'sha256'))}"
 
 
 BAD_TOKENS = {

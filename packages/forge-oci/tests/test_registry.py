@@ -1,6 +1,5 @@
 import asyncio
 import json
-import os
 import random
 import time
 import tracemalloc
@@ -398,7 +397,3 @@ async def test_a_cancelled_push_ends_soon(gateway, repository, release):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 10)
-
-
-def test_no_credential_of_the_user_is_needed():
-    assert "ORAS_USER" not in os.environ

@@ -24,12 +24,12 @@ def changed(files, old, new):
             "has no publishers.images.tag (available in web.publishers.images: digest, registry, uri)",
         ),
         ("web..uri", "has an empty name between two dots"),
-        ("", "@artifact: exactly one argument is needed"),
+        ("", "@artifact: '' is no path"),
     ],
 )
 async def test_unknown_path_lists_what_exists(refused, files, written, expected):
     (problem,) = await refused(changed(files, '@artifact("web.uri")', f'@artifact("{written}")'))
-    assert problem.startswith(f"{PATH}:20:76: ")
+    assert problem.startswith(f"{PATH}:21:65: ")
     assert expected in problem
 
 

@@ -62,7 +62,9 @@ async def test_repository_without_projects(discover, files):
 
 
 async def test_project_at_the_root(discover, files):
-    files[".forge/project.cue"] = 'package project\nname: "root"\nci: phases: check: a: {action: "command", command: ["x"]}'
+    files[".forge/project.cue"] = (
+        'package project\nname: "root"\nci: phases: check: a: {action: "command", command: ["x"]}'
+    )
     assert [one.path for one in (await discover(files)).projects] == [".", "services/shop"]
 
 

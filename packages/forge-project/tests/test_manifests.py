@@ -3,12 +3,12 @@ import io
 import pytest
 import yaml
 from forge_project.rendering.manifests import manifest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=20)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8)
 # Readers disagree on these: booleans, octal, sexagesimal and float forms of YAML 1.1 and 1.2, dates, merge keys.
 AMBIGUOUS = [
     "y", "N", "yes", "Off", "null", "Null", "~", "", "1", "1.10", "1e3", "1E3", "0o14", "014", "0x1F", "0b1", "1_000", "190:20:30",
@@ -18,6 +18,7 @@ AMBIGUOUS = [
 ]  # fmt: skip
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES))
 def test_what_is_written_is_read_again(resource):
     assert yaml.safe_load(io.BytesIO(manifest(resource))) == resource
@@ -35,6 +36,7 @@ def test_ambiguous_keys_are_quoted(text):
     assert yaml.safe_load(manifest({text: 1})) == {text: 1}
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES))
 def test_order_of_keys_makes_no_difference(resource):
     assert manifest(dict(reversed(resource.items()))) == manifest(resource)

@@ -8,7 +8,9 @@ CHECK = 'ci: phases: check: a: {action: "command", command: ["x"]}\n'
 
 
 async def test_problems_of_several_files_in_one_report(refused, files):
-    files["b/.forge/project.cue"] = 'package project\nname: "shop"\nci: phases: tset: a: {action: "command", command: ["x"]}\n'
+    files["b/.forge/project.cue"] = (
+        'package project\nname: "shop"\nci: phases: tset: a: {action: "command", command: ["x"]}\n'
+    )
     files["c/.forge/project.cue"] = "package project\nname: (\n"
     path = "services/shop/.forge/project.cue"
     files[path] = files[path].replace('command: ["mypy"]', 'comand: ["mypy"]').replace('target: "web"', "target: 3")
@@ -170,3 +172,9 @@ async def test_wrong_schema_of_a_plugin_names_it(plugins, discover, files):
     with pytest.raises(PlatformError, match=r"actions/command\.cue") as error:
         await discover(files)
     assert error.value.code is ErrorCode.PLUGIN_INVALID
+
+
+async def test_conflict_in_one_file_is_the_only_problem_of_it(project):
+    found = await project(f'name: "a"\n{CHECK}ci: phases: check: a: timeout: "1m" & "2m"\n')
+    assert len(found) == 1
+    assert "ci.phases.check.a.timeout: conflicting values" in found[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import unicodedata
 
 import pytest
 import yaml
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 PATH = "services/shop"
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Co", "Cn"]), max_size=30)
-DATA = st.dictionaries(TEXTS, TEXTS | st.integers(-(2**63), 2**63) | st.booleans(), max_size=5)
+# CUE writes the names of fields in the normal form NFC.
+LABELS = TEXTS.map(lambda text: unicodedata.normalize("NFC", text))
+DATA = st.dictionaries(LABELS, TEXTS | st.integers(-(2**63), 2**63) | st.booleans(), max_size=5)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def rendered(loop, plugins, tree, files, uri):
     return runner.run(component.render(tree(files), PATH, {"web": {"uri": uri}}))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(resources=st.dictionaries(NAMES, DATA, min_size=1, max_size=4), uri=TEXTS)
 def test_filling_changes_nothing_else_and_is_deterministic(loop, plugins, tree, files, resources, uri):
     files = {**files, f"{PATH}/.forge/project.cue": project_text(resources)}

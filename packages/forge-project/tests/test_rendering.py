@@ -72,9 +72,11 @@ async def test_records_of_a_release_fill_attributes(render, files):
 
 
 async def test_values_that_depend_on_an_attribute(render, files):
-    files[PATH] = files[PATH].replace(
-        "release: on", '_image: string @artifact("web.uri")\nrelease: on'
-    ).replace('{name: "web", image: string @artifact("web.uri")}', '{name: "web", image: "proxy/\\(_image)"}')
+    files[PATH] = (
+        files[PATH]
+        .replace("release: on", '_image: string @artifact("web.uri")\nrelease: on')
+        .replace('{name: "web", image: string @artifact("web.uri")}', '{name: "web", image: "proxy/\\(_image)"}')
+    )
     found = await render(files, "services/shop", OUTPUTS)
     assert b"image: proxy/registry.example/shop@" in found["deployment-shop.yaml"]
 
@@ -83,7 +85,7 @@ async def test_missing_output_says_which_and_what_exists(render, files):
     outputs = {**OUTPUTS, "web": {"digest": DIGEST, "publishers": {}}}
     text = await rejected(render, files, outputs)
     assert "the configuration has 1 problem" in text
-    assert f"{PATH}:20:76: @artifact: there is no output web.uri (available: web.digest, web.publishers)" in text
+    assert f"{PATH}:21:65: @artifact: there is no output web.uri (available: web.digest, web.publishers)" in text
 
 
 async def test_missing_artifact_says_which_exist(render, files):
@@ -94,7 +96,7 @@ async def test_missing_artifact_says_which_exist(render, files):
 
 async def test_output_of_a_wrong_type_names_the_attribute(render, files):
     text = await rejected(render, files, {**OUTPUTS, "web": {**OUTPUTS["web"], "uri": 3}})
-    assert f"{PATH}:20:" in text
+    assert f"{PATH}:21:" in text
     assert "conflicting values" in text
 
 

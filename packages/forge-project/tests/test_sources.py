@@ -1,4 +1,3 @@
-import os
 import subprocess
 
 import pytest
@@ -29,7 +28,7 @@ async def test_what_counts_as_configuration(repository, run_git, kind):
     root = repository(
         {
             ".forge/repo.cue": "package repo\n",
-            ".forge/cue.mod/module.cue": "module: \"example.com\"\n",
+            ".forge/cue.mod/module.cue": 'module: "example.com"\n',
             ".forge/reserved/x.cue": CUE,
             ".forge/notes.txt": "",
             "deep/er/and/deeper/.forge/project.cue": CUE,
@@ -56,9 +55,9 @@ async def test_links_are_never_followed(repository, run_git, tmp_path, kind):
     (outside / "project.cue").write_text("secret")
     root = repository({".forge/repo.cue": "package repo\n", "a/.forge/other.cue": CUE})
     (root / "b").mkdir()
-    os.symlink(outside, root / "b/.forge")
-    os.symlink(outside / "project.cue", root / "a/.forge/project.cue")
-    os.symlink(root / "a", root / "c")
+    (root / "b/.forge").symlink_to(outside)
+    (root / "a/.forge/project.cue").symlink_to(outside / "project.cue")
+    (root / "c").symlink_to(root / "a")
     run_git(root, "add", "-A")
     run_git(root, "commit", "-q", "-m", "links")
     found = await source(root, kind, run_git).files()
@@ -71,7 +70,7 @@ async def test_tracked_folder_that_became_a_link_is_passed_over(repository, tmp_
     (root / "a/.forge").rmdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/project.cue").write_text("secret")
-    os.symlink(tmp_path / "outside", root / "a/.forge")
+    (root / "a/.forge").symlink_to(tmp_path / "outside")
     assert set(await WorkingTree(root).files()) == {"b/.forge/project.cue"}
 
 
@@ -110,7 +109,7 @@ async def test_folder_without_repository_is_refused(tmp_path):
 
 async def test_unknown_commit_says_that_it_must_be_fetched(repository):
     root = repository({})
-    with pytest.raises(PlatformError, match="lacks a{40}: fetch the commit first") as error:
+    with pytest.raises(PlatformError, match=r"lacks a{40}: fetch the commit first") as error:
         await CommitTree(root / ".git", "a" * 40).files()
     assert error.value.code is ErrorCode.GIT_FAILED
 

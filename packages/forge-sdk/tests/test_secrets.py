@@ -31,7 +31,7 @@ def test_a_secret_shows_itself_only_when_asked():
         "%s" % secret,
         repr([secret]),
         repr({"a": secret}),
-    ]  # noqa: UP031
+    ]
     assert secret.reveal() == VALUE
     assert not any(VALUE in text for text in shown)
 

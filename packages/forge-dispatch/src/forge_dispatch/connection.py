@@ -1,9 +1,10 @@
 """The connection to NATS that services keep."""
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
-import nats
+import nats.errors
 import structlog
 from nats.aio.client import Client
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 PING_INTERVAL_S = 10
 RECONNECT_WAIT_S = 0.5
+CONNECT_LIMIT_S = 5.0
+"""Seconds for the first connection; later ones are tried for ever."""
 _logger = structlog.get_logger("forge_dispatch")
 
 
@@ -27,26 +30,30 @@ async def connect(configuration: "Nats", name: str) -> Client:
     options: dict[str, Any] = _credentials(configuration)
     if configuration.ca_file is not None:
         options["tls"] = ssl.create_default_context(cafile=str(configuration.ca_file))
+    client = Client()
+    connecting = client.connect(
+        configuration.url,
+        name=name,
+        inbox_prefix=configuration.inbox_prefix.encode(),
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_WAIT_S,
+        ping_interval=PING_INTERVAL_S,
+        error_cb=_on_error,
+        disconnected_cb=_on_disconnected,
+        reconnected_cb=_on_reconnected,
+        **options,
+    )
     with translated(f"connecting to {configuration.url}"):
         try:
-            return await nats.connect(
-                configuration.url,
-                name=name,
-                inbox_prefix=configuration.inbox_prefix.encode(),
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=RECONNECT_WAIT_S,
-                ping_interval=PING_INTERVAL_S,
-                allow_reconnect=True,
-                error_cb=_on_error,
-                disconnected_cb=_on_disconnected,
-                reconnected_cb=_on_reconnected,
-                **options,
-            )
+            # Without a limit of our own the first connection, too, would be tried for ever.
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                await connecting
         except nats.errors.AuthorizationError as error:
             raise AuthenticationError(
                 f"NATS at {configuration.url} refused user {configuration.user}: check the section nats",
                 component="dispatch",
             ) from error
+    return client
 
 
 def _credentials(configuration: "Nats") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Paths of CUE values, such as `ci.phases.test."my-step".secrets[0]`, and paths written in attributes."""
 
+import json
 import re
 from collections.abc import Iterable
 from itertools import pairwise
@@ -48,18 +49,25 @@ def _token(match: re.Match[str]) -> "str | tuple[Part]":
     if index is not None:
         return (int(index),)
     if double is not None:
-        return (re.sub(r"\\(.)", r"\1", double),)
+        return (_unescaped(double),)
     if single is not None:
         return (single,)
     return (plain.strip(),) if plain is not None else "."
 
 
+def _unescaped(quoted: str) -> str:
+    try:
+        return str(json.loads(f'"{quoted}"', strict=False))
+    except ValueError:
+        return re.sub(r"\\(.)", r"\1", quoted)
+
+
 def lookup(value: object, parts: Iterable[Part]) -> object:
     """What stands at a path in a JSON value; `KeyError` where nothing does."""
     for part in parts:
-        if isinstance(part, str) and isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(part, int) and isinstance(value, list) and part < len(value):
+        if (isinstance(part, str) and isinstance(value, dict) and part in value) or (
+            isinstance(part, int) and isinstance(value, list) and part < len(value)
+        ):
             value = value[part]
         else:
             raise KeyError(part)

@@ -163,9 +163,9 @@ def publish_error(error: Exception, publisher: str) -> PlatformError:
     """`error` as it is recorded: of the platform's kind, with the publisher's name."""
     if isinstance(error, AlreadyExists) and error.existing_digest == error.digest:
         text = f"publisher {publisher!r} says that the artifact is there already, but not where: {error.message}"
-        return AlreadyExists(text, existing_digest=error.existing_digest, digest=error.digest, component=publisher).wrap(
-            error
-        )
+        return AlreadyExists(
+            text, existing_digest=error.existing_digest, digest=error.digest, component=publisher
+        ).wrap(error)
     if isinstance(error, PlatformError):
         error.component = error.component or publisher
         return error
@@ -185,7 +185,8 @@ def _target(
     publisher = context.services.plugins.publisher(definition.type)
     if payload.artifact.type not in publisher.artifact_types:
         raise ConfigurationError(
-            f"publisher {used.name!r} can't publish artifacts of type {payload.artifact.type.value}", component=used.name
+            f"publisher {used.name!r} can't publish artifacts of type {payload.artifact.type.value}",
+            component=used.name,
         )
     credentials = definition.credentials
     repo_config = dict(definition.configuration)

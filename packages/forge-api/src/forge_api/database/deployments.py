@@ -52,10 +52,6 @@ select id, release_id from deployments
 where project_id = $1 and environment = $2 and status = 'queued' order by id limit 1
 """
 _START = "update deployments set status = 'pending', updated_at = now() where id = $1 and status = 'queued'"
-_STALLED = """
-select distinct project_id, environment from deployments d where status = 'queued' and not exists (
-    select from deployments o where o.project_id = d.project_id and o.environment = d.environment and o.status = 'pending')
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +137,3 @@ async def next_queued(connection: Connection, project_id: UUID, environment: str
 async def start(connection: Connection, deployment_id: UUID) -> None:
     """A queued deployment becomes the pending one."""
     await connection.execute(_START, deployment_id)
-
-
-async def stalled(connection: Connection) -> list[tuple[UUID, str]]:
-    """Projects and environments where deployments are queued behind nothing."""
-    return [(row["project_id"], row["environment"]) for row in await connection.fetch(_STALLED)]

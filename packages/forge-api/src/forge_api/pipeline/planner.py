@@ -123,6 +123,11 @@ def artifact_job_id(run: RunFacts, project: str, artifact: str) -> UUID:
     return job_id(run.id, "artifact", project, artifact)
 
 
+def artifact_name(job: Job) -> str:
+    """Name of the artifact that a job makes."""
+    return job.payload_as(ArtifactPayload).artifact.name
+
+
 def release_job(
     run: RunFacts, project: DiscoveredProject, release_id: UUID, artifacts: Sequence[ArtifactRecord]
 ) -> Job:

@@ -108,4 +108,3 @@ def producer_fields(artifact_type: ArtifactType) -> list[str]:
         return [name for name in model.model_fields if name != "location_type"]
     file: _Model = typing.get_args(files.annotation)[0]
     return [*(name for name in file.model_fields if name != "path"), "files"]
-

@@ -1,6 +1,6 @@
 """Checks that CUE's schema can't make: across files, against the plugins' declarations, and of texts with a grammar of their own."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from forge_sdk.models.discovery import Diagnostic
 from forge_sdk.models.statuses import ArtifactType
@@ -47,15 +47,16 @@ def plugin_problems(project: Evaluated, names: RepositoryNames, plugins: Plugins
         if len(producers) != 1:
             message = f"exactly one producer is needed, found {', '.join(producers) or 'none'}"
             yield project.problem((*path, "producer"), message, kind="producer", hint=_installed(plugins.producers))
-        if kind not in set(ArtifactType):
+        if not isinstance(kind, str) or kind not in set(ArtifactType):
             continue
         for producer in producers:
-            accepted = plugins.producers[producer].artifact_types if producer in plugins.producers else {kind}
-            yield from _unaccepted(project, (*path, "producer", producer), str(kind), accepted)
+            builder = plugins.producers.get(producer)
+            accepted: Collection[str] = builder.artifact_types if builder is not None else {kind}
+            yield from _unaccepted(project, (*path, "producer", producer), kind, accepted)
         for publisher in project.names(*path, "publishers"):
             plugin = plugins.publishers.get(names.publishers.get(publisher, ""))
             accepted = plugin.artifact_types if plugin is not None else {kind}
-            yield from _unaccepted(project, (*path, "publishers", publisher), str(kind), accepted)
+            yield from _unaccepted(project, (*path, "publishers", publisher), kind, accepted)
 
 
 def duplicate_projects(projects: Sequence[Evaluated]) -> Iterator[Diagnostic]:
@@ -93,6 +94,8 @@ def _timeout(evaluated: Evaluated, path: tuple[Part, ...]) -> Iterator[Diagnosti
 
 
 def _missing_phases(project: Evaluated, required: Iterable[str]) -> Iterator[Diagnostic]:
+    if not project.value:
+        return  # its steps are unknown until the reported conflicts are gone
     for phase in required:
         if not project.names("ci", "phases", phase):
             message = f"the required phase {phase!r} has no steps"
@@ -134,9 +137,7 @@ def _first(path: str) -> Part:
         return ""
 
 
-def _unaccepted(
-    project: Evaluated, path: tuple[Part, ...], kind: str, accepted: Iterable[str]
-) -> Iterator[Diagnostic]:
+def _unaccepted(project: Evaluated, path: tuple[Part, ...], kind: str, accepted: Iterable[str]) -> Iterator[Diagnostic]:
     names = sorted(str(one) for one in accepted)
     if kind not in names:
         message = f"{path[-1]!r} does not take artifacts of type {kind!r}"

@@ -95,9 +95,7 @@ class Discovery:
                 yield from self._attribute_problems(project, repository.configuration)
         yield from duplicate_projects(projects)
 
-    def _attribute_problems(
-        self, project: Evaluated, repository: RepositoryConfiguration
-    ) -> Iterator[Diagnostic]:
+    def _attribute_problems(self, project: Evaluated, repository: RepositoryConfiguration) -> Iterator[Diagnostic]:
         if any(len(project.names("artifacts", name, "producer")) != 1 for name in project.names("artifacts")):
             return
         paths = ArtifactPaths(artifacts(project), repository, self._plugins)
@@ -115,9 +113,7 @@ def _discovered(
 ) -> list[DiscoveredProject]:
     strategy = repository.tagging_strategy
     found = [
-        discovered_project(
-            project, matched_triggers(str(project.value["name"]), project.at("release"), git, strategy)
-        )
+        discovered_project(project, matched_triggers(str(project.value["name"]), project.at("release"), git, strategy))
         for project in projects
     ]
     return sorted(found, key=lambda project: project.path)

@@ -53,9 +53,7 @@ class Evaluated:
         place = self.position(*parts)
         return self.problem_at(place, f"{format_path(parts)}: {message}", kind=kind, hint=hint, path=format_path(parts))
 
-    def problem_at(
-        self, place: Position, message: str, *, kind: str, hint: str = "", path: str = ""
-    ) -> Diagnostic:
+    def problem_at(self, place: Position, message: str, *, kind: str, hint: str = "", path: str = "") -> Diagnostic:
         """A problem at a place of this file."""
         return Diagnostic(
             message=message, file=place.file, line=place.line, column=place.column, path=path, kind=kind, hint=hint

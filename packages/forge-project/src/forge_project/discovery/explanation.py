@@ -16,7 +16,9 @@ from forge_project.schema import RepositoryNames
 
 _SCHEMA_FILES = "forge:schema/"
 _UNDEFINED = re.compile(r"undefined field: \"?([^\"]+)\"?")
-_NAME_HINT = "names are letters and digits, with single dots, hyphens or underscores between them, at most 63 characters"
+_NAME_HINT = (
+    "names are letters and digits, with single dots, hyphens or underscores between them, at most 63 characters"
+)
 _FORMAT_HINTS = {
     "timeout": "write a duration such as 90s, 10m or 1h30m",
     "forgeVersion": 'write a version such as "v0.1.0"',

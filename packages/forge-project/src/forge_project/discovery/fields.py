@@ -1,8 +1,7 @@
 """The names of the fields that a struct of a configuration may have, for hints."""
 
-from pydantic import BaseModel
-
 from forge_sdk.plugins.manager import Plugins
+from pydantic import BaseModel
 
 from forge_project.discovery.evaluated import Evaluated
 from forge_project.paths import Part

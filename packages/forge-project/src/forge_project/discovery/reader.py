@@ -107,7 +107,7 @@ class _Run:
                 files={file.path: file.text},
                 schema=_DEFINITIONS[file.package] if checked else "",
                 require_concrete=concrete,
-                fills=self._fills.get(file.path, ()),
+                fills=self._fills.get(file.path, ()) if checked else (),
             )
             for file in files
         ]
@@ -138,9 +138,7 @@ def _repository_fills(
 
 
 def _add(evaluated: Evaluated, result: EvaluationResult) -> Evaluated:
-    return replace(
-        evaluated, value=_struct(result.value), positions=evaluated.positions or result.positions
-    )
+    return replace(evaluated, value=_struct(result.value), positions=evaluated.positions or result.positions)
 
 
 def _is_filled_later(error: CueError) -> bool:

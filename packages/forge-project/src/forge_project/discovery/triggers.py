@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-import re2
+import re2  # type: ignore[import-untyped]
 from forge_sdk.models.discovery import MatchedTrigger
 from forge_sdk.models.jobs import GitContext
 from forge_sdk.models.statuses import ReleaseTriggerType, TriggerType
@@ -34,9 +34,7 @@ def branch_pattern(text: str) -> Any:
         raise PatternError(f"no regular expression of RE2: {shown}") from error
 
 
-def matched_triggers(
-    project: str, release: Any, git: GitContext, strategy: Strategy
-) -> tuple[MatchedTrigger, ...]:
+def matched_triggers(project: str, release: Any, git: GitContext, strategy: Strategy) -> tuple[MatchedTrigger, ...]:
     """The triggers of `release` (the field of a project's configuration without errors) that `git` satisfies.
 
     None for pull requests, and where `release.enabled` is false.

@@ -28,7 +28,7 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 def _style(value: str) -> str | None:
     if len(value) <= _MAX_PLAIN and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return None
-    if "\n" in value and _BLOCK.fullmatch(value):
+    if "\n" in value and not value.endswith("\n\n") and _BLOCK.fullmatch(value):
         return "|"
     return '"'
 

@@ -81,7 +81,8 @@ def _open_names() -> str:
 def _closed_names(plugins: Plugins, repository: RepositoryNames) -> str:
     phases = "".join(f"\t{_label(name)}?: #PhaseSteps\n" for name in sorted(repository.phases))
     publishers = "".join(
-        f"\t{_label(name)}?: {_publisher_fields(plugins, kind)}\n" for name, kind in sorted(repository.publishers.items())
+        f"\t{_label(name)}?: {_publisher_fields(plugins, kind)}\n"
+        for name, kind in sorted(repository.publishers.items())
     )
     return f"#CiPhases: {{\n{phases}}}\n#ArtifactPublishers: {{\n{publishers}}}\n"
 

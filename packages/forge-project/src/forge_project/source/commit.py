@@ -93,7 +93,9 @@ class _Walk:
         below: list[_Entry] = []
         async for entry, content in self._contents(level, "tree", self._limits.tree_bytes):
             if content is None:
-                raise ConfigurationError(f"the folder {entry.path!r} has too many files to be read", component=COMPONENT)
+                raise ConfigurationError(
+                    f"the folder {entry.path!r} has too many files to be read", component=COMPONENT
+                )
             for is_tree, child in _children(entry, content):
                 (below if is_tree else blobs).append(child)
         return below

@@ -136,7 +136,7 @@ async def _tools_in_use(tools: Path) -> AsyncIterator[None]:
 
 async def _bound(tools: Path, lock: Path) -> None:
     """Empty the caches where they have grown too large; measured now and then, since it walks all files."""
-    if not tools.is_dir() or time.time() - _measured(lock) < MEASURE_EVERY_S:
+    if time.time() - _measured(lock) < MEASURE_EVERY_S:
         return
     with try_locked(lock) as free:
         if not free:

@@ -29,10 +29,9 @@ def usable_generations(directory: Path, name: str) -> list[Path]:
 
 async def evict(directory: Path, size: int) -> None:
     """Remove corrupt repositories, and the least recently used ones while all together are larger than `size` bytes."""
-    repositories = sorted(directory.glob("*.git"), key=_last_use)
-    sizes = {path: await asyncio.to_thread(tree_size, path) for path in repositories}
+    sizes = await asyncio.to_thread(_sizes, directory)
     total = sum(sizes.values())
-    for path in repositories:
+    for path in sorted(sizes, key=_last_use):
         corrupt = path.with_suffix(".bad").exists()
         if (corrupt or total > size) and await _remove(path):
             logger.info("git_cache_evicted", repository=path.name, corrupt=corrupt)
@@ -48,6 +47,10 @@ async def _remove(git_directory: Path) -> bool:
         for suffix in (".bad", ".lock", ".use"):
             git_directory.with_suffix(suffix).unlink(missing_ok=True)
     return True
+
+
+def _sizes(directory: Path) -> dict[Path, int]:
+    return {path: tree_size(path) for path in directory.glob("*.git")}
 
 
 def _last_use(git_directory: Path) -> float:

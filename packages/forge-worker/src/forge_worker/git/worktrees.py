@@ -20,7 +20,7 @@ from forge_worker.git.failures import is_corruption
 from forge_worker.locks import locked, try_locked
 
 FOLDER = "worktrees"
-BUSY = b"busy"
+BUSY, FREE = b"busy", b""
 
 logger = get_logger(__name__)
 
@@ -77,12 +77,12 @@ class Worktrees:
 
     @asynccontextmanager
     async def _busy(self, lock: Path) -> AsyncIterator[Path]:
-        lock.write_bytes(BUSY)
+        _mark(lock, BUSY)
         yield lock.with_suffix("")
-        lock.write_bytes(b"")
+        _mark(lock, FREE)
 
     async def _prepare(self, path: Path, commit: CachedCommit) -> None:
-        if path.is_symlink() or not path.is_dir():
+        if not _is_folder(path):
             await self._fresh(path, commit)
             return
         try:
@@ -93,7 +93,7 @@ class Worktrees:
 
     async def _fresh(self, path: Path, commit: CachedCommit) -> None:
         await asyncio.to_thread(remove_tree, path)
-        path.mkdir(mode=0o700)
+        await asyncio.to_thread(path.mkdir, mode=0o700)
         await self._check_out(path, commit)
 
     async def _check_out(self, path: Path, commit: CachedCommit) -> None:
@@ -108,3 +108,11 @@ class Worktrees:
         await git.succeeds("update-index", "-q", "--refresh")
         await git.run("checkout", "--quiet", "--detach", "--force", commit.sha)
         await git.run("clean", "-xffdq")
+
+
+def _mark(lock: Path, state: bytes) -> None:
+    lock.write_bytes(state)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

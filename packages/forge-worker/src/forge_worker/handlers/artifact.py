@@ -2,15 +2,13 @@
 
 import asyncio
 import os
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, as_platform_error
-from forge_sdk.logging import get_logger
 from forge_sdk.models.api import AttemptUpdate
 from forge_sdk.models.artifacts import ArtifactRecord, CreateArtifactRequest, CreateArtifactResponse, PublisherResult
 from forge_sdk.models.payloads import ArtifactJobOutput, ArtifactPayload
@@ -19,7 +17,6 @@ from forge_sdk.plugins import Producer
 from forge_sdk.storage_keys import staging_prefix
 from forge_worker.checkpoints import Checkpoint, run_checkpoints
 from forge_worker.execution import ExecutionFacts, execution_environment
-from forge_worker.folders import remove_tree
 from forge_worker.jobs import JobContext
 from forge_worker.ledger import Ledger
 from forge_worker.logs import StepLog
@@ -27,16 +24,16 @@ from forge_worker.plugin_contexts import producer_context
 from forge_worker.publications import attach_publications
 from forge_worker.publishing import Publishing, Target, preflight, targets
 from forge_worker.sbom import Sbom, make_sbom
-from forge_worker.sealing.copies import SealedCopies, SealedRecord
+from forge_worker.sealing.copies import Built, SealedCopies
 from forge_worker.sealing.facts import sealed_facts
 from forge_worker.sealing.tracking import Sealed, seal
 from forge_worker.settings import validated
+from forge_worker.staging import job_folder
 from forge_worker.verification import VerifiedArtifact, verify_artifact
 
 COMPONENT = "artifact"
 PHASE = "artifact"
-
-logger = get_logger(__name__)
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
@@ -52,7 +49,7 @@ class ArtifactState:
     copies: SealedCopies
     warnings: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)  # preflight
-    record: SealedRecord | None = None  # restore, else build
+    built: Built | None = None  # restore, else build
     worktree: Path | None = None  # checkout
     environment: dict[str, str] = field(default_factory=dict)  # checkout
     verified: VerifiedArtifact | None = None  # verify
@@ -81,11 +78,12 @@ class ArtifactHandler:
     async def run(self, context: JobContext) -> ArtifactJobOutput:
         """Do the job; publishers that fail are recorded in the result, everything else that fails fails the job."""
         payload = context.job.payload_as(ArtifactPayload)
+        workspace = context.services.configuration.cache.workspace
         prefix = staging_prefix(payload.release_id, payload.project, payload.artifact.name)
         async with (
             context.log(PHASE, payload.project, payload.artifact.name) as log,
-            _folder(context, "artifact-staging") as staging,
-            _folder(context, "scratch") as scratch,
+            job_folder(workspace) as staging,
+            job_folder(workspace) as scratch,
             AsyncExitStack() as resources,
         ):
             copies = SealedCopies(context.services.storage, prefix)
@@ -141,13 +139,13 @@ async def restore(state: ArtifactState) -> None:
     """Take the files of an earlier delivery's sealed copy, so that a retry does not build again."""
     record = await state.copies.record(state.context.job.commit_sha)
     if record is not None and await state.copies.restore(record, state.staging):
-        state.record = record
+        state.built = record.built
         state.log.line("[forge] taken from the sealed copy of an earlier try, not built again")
 
 
 async def check_out(state: ArtifactState) -> None:
     """Check the commit out and prepare the environment of the build."""
-    if state.record is not None:
+    if state.built is not None:
         return
     job, payload = state.context.job, state.payload
     commit = await state.resources.enter_async_context(state.context.commit())
@@ -175,35 +173,25 @@ async def build(state: ArtifactState) -> None:
     producer = _producer(state)
     started_at = datetime.now(UTC)
     response = await _create(state, producer, state.worktree)
-    state.record = SealedRecord(
-        commit_sha=state.context.job.commit_sha,
-        response=response,
-        digest=response.output.digest if response.output.location_type != "file" else response.output.files[0].digest,
-        paths=("-",),
-        started_at=started_at,
-        built_at=datetime.now(UTC),
-    )
+    state.built = Built(response=response, started_at=started_at, built_at=datetime.now(UTC))
 
 
 async def verify(state: ArtifactState) -> None:
     """Compare what the producer claims with what is there."""
-    record = _set(state.record)
-    verified = await verify_artifact(state.payload.artifact, state.payload.project, record.response, state.staging)
-    state.verified = verified
-    paths = tuple(file.path for file in verified.files)
-    state.record = record.model_copy(update={"digest": verified.digest, "paths": paths})
+    response = _set(state.built).response
+    state.verified = await verify_artifact(state.payload.artifact, state.payload.project, response, state.staging)
 
 
 async def seal_artifact(state: ArtifactState) -> None:
     """Keep a copy of the files, then push and sign the tracking image; nothing is published without."""
-    verified, record, services = _set(state.verified), _set(state.record), state.context.services
-    await state.copies.store(verified, record)
+    verified, built, services = _set(state.verified), _set(state.built), state.context.services
+    await state.copies.store(verified, built, state.context.job.commit_sha)
     try:
         state.sealed = await seal(
             services.registry,
             services.signer,
             verified,
-            sealed_facts(state.context, state.payload, record),
+            sealed_facts(state.context, state.payload, built),
             prefix=services.configuration.registry.tracking_prefix,
             sbom=state.sbom,
         )
@@ -225,7 +213,7 @@ async def publish(state: ArtifactState) -> None:
     publishing = Publishing(
         context=state.context,
         payload=state.payload,
-        artifact=_set(state.record).response,
+        artifact=_set(state.built).response,
         staging=state.staging,
         worktree=state.worktree,
         ledger=state.ledger,
@@ -270,7 +258,7 @@ async def _create(state: ArtifactState, producer: Producer, worktree: Path) -> C
     )
     try:
         return await producer.create(request, producer_context(state.context, producer, state.log, state.environment))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the fence: whatever a plugin raises is told with its name and the log
         failure = as_platform_error(error, component=producer.name, code=ErrorCode.BUILD_FAILED)
         failure.context.setdefault("logs_key", state.log.key)
         failure.context.setdefault("log_tail", state.log.tail())
@@ -278,33 +266,21 @@ async def _create(state: ArtifactState, producer: Producer, worktree: Path) -> C
 
 
 def _output(state: ArtifactState) -> ArtifactJobOutput:
-    record, sealed = _set(state.record), _set(state.sealed)
+    built, sealed = _set(state.built), _set(state.sealed)
     artifact = ArtifactRecord(
         name=state.payload.artifact.name,
         type=state.payload.artifact.type,
         digest=_set(state.verified).digest,
-        output=record.response.output,
+        output=built.response.output,
         tracking_oci_uri=sealed.uri,
         tracking_oci_digest=sealed.descriptor.digest,
         publishers=state.results,
-        built_at=record.built_at,
+        built_at=built.built_at,
     )
     return ArtifactJobOutput(artifact=artifact, logs_key=state.log.key, warnings=tuple(state.warnings))
 
 
-def _set[Value](value: Value | None) -> Value:
+def _set(value: Value | None) -> Value:
     if value is None:
         raise RuntimeError("a checkpoint ran before the one that it depends on")
     return value
-
-
-@asynccontextmanager
-async def _folder(context: JobContext, kind: str) -> AsyncIterator[Path]:
-    """A folder of this execution alone: an orphan of an earlier delivery may still write to its own."""
-    parent = context.services.configuration.cache.workspace / kind
-    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = Path(tempfile.mkdtemp(prefix=f"{context.job.id}-{context.token}-", dir=parent))
-    try:
-        yield path
-    finally:
-        await asyncio.to_thread(remove_tree, path)

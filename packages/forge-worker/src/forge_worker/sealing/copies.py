@@ -11,7 +11,7 @@ from forge_oci.registry.session import gather
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.models.artifacts import CreateArtifactResponse
-from forge_sdk.models.base import VersionedModel
+from forge_sdk.models.base import VersionedModel, WireModel
 from forge_sdk.object_storage import ObjectStore
 from forge_worker.verification import VerifiedArtifact, confined_location
 
@@ -23,15 +23,20 @@ PARALLEL = 4
 logger = get_logger(__name__)
 
 
+class Built(WireModel):
+    """What a producer made, and when."""
+
+    response: CreateArtifactResponse
+    started_at: datetime
+    built_at: datetime
+
+
 class SealedRecord(VersionedModel):
     """What a sealed copy holds; written last, so a copy with a record is complete. `paths` are relative to staging."""
 
     commit_sha: str
-    response: CreateArtifactResponse
-    digest: str
+    built: Built
     paths: tuple[str, ...] = Field(min_length=1)
-    started_at: datetime
-    built_at: datetime
 
 
 class SealedCopies:
@@ -65,8 +70,11 @@ class SealedCopies:
             return False
         return True
 
-    async def store(self, artifact: VerifiedArtifact, record: SealedRecord) -> None:
-        """Upload the files, then the record."""
+    async def store(self, artifact: VerifiedArtifact, built: Built, commit_sha: str) -> None:
+        """Upload the files, then the record; a complete copy of the same artifact is left as it is."""
+        record = SealedRecord(commit_sha=commit_sha, built=built, paths=tuple(file.path for file in artifact.files))
+        if await self.record(commit_sha) == record:
+            return
         locations = {file.path: file.location for file in artifact.files}
         await self._each(
             record.paths, lambda path: self._storage.put_file(self._prefix + FILES + path, locations[path])

@@ -4,12 +4,12 @@ from typing import Any
 
 from forge_sdk.models.payloads import ArtifactPayload
 from forge_worker.jobs import JobContext
-from forge_worker.sealing.copies import SealedRecord
+from forge_worker.sealing.copies import Built
 from forge_worker.sealing.tracking import BUILDER, Facts, timestamp
 
 
-def sealed_facts(context: JobContext, payload: ArtifactPayload, record: SealedRecord) -> Facts:
-    """The facts of the artifact that `record` describes, as this job knows them."""
+def sealed_facts(context: JobContext, payload: ArtifactPayload, built: Built) -> Facts:
+    """The facts of the artifact that `built` describes, as this job knows them."""
     job = context.job
     reference = f"@{job.git.ref}" if job.git.ref else ""
     mode = "embedded" if context.services.configuration.allow_local_repositories else "isolated"
@@ -21,9 +21,9 @@ def sealed_facts(context: JobContext, payload: ArtifactPayload, record: SealedRe
         source_uri=f"git+{job.clone_url}{reference}",
         builder=f"{BUILDER}/{mode}/v1",
         invocation=str(job.id),
-        started_at=record.started_at,
-        built_at=record.built_at,
-        metadata=_metadata(context, payload, record),
+        started_at=built.started_at,
+        built_at=built.built_at,
+        metadata=_metadata(context, payload, built),
         parameters={
             "repository": job.repository,
             "project": payload.project,
@@ -32,15 +32,15 @@ def sealed_facts(context: JobContext, payload: ArtifactPayload, record: SealedRe
     )
 
 
-def _metadata(context: JobContext, payload: ArtifactPayload, record: SealedRecord) -> dict[str, Any]:
+def _metadata(context: JobContext, payload: ArtifactPayload, built: Built) -> dict[str, Any]:
     job, artifact = context.job, payload.artifact
     return {
         "artifact": {
             "name": artifact.name,
             "project": payload.project,
             "type": artifact.type.value,
-            "output": record.response.output.model_dump(mode="json", exclude_none=True),
-            "metadata": record.response.metadata,
+            "output": built.response.output.model_dump(mode="json", exclude_none=True),
+            "metadata": built.response.metadata,
         },
         "source": {
             "repository": job.repository,
@@ -52,8 +52,8 @@ def _metadata(context: JobContext, payload: ArtifactPayload, record: SealedRecor
             "run": str(job.run_id),
             "job": str(job.id),
             "producer": {"name": artifact.producer, **_distribution(context, artifact.producer)},
-            "startedAt": timestamp(record.started_at),
-            "finishedAt": timestamp(record.built_at),
+            "startedAt": timestamp(built.started_at),
+            "finishedAt": timestamp(built.built_at),
         },
     }
 

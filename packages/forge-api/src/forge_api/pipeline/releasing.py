@@ -1,0 +1,120 @@
+"""Makes the release of one project: artifacts in parallel, then the release image, then the record."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from forge_api.database.attempts import Attempt
+from forge_api.database.releases import ReleaseRow
+from forge_api.pipeline import planner
+from forge_api.pipeline.facts import RunFacts
+from forge_api.pipeline.failures import RunCancelled, release_failed
+from forge_api.pipeline.outputs import Outputs
+from forge_api.pipeline.recorder import Recorder
+from forge_dispatch import Dispatcher
+from forge_sdk.errors import PlatformError
+from forge_sdk.models.artifacts import ArtifactRecord
+from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
+from forge_sdk.models.error import ErrorDetail
+from forge_sdk.models.jobs import Job, JobResult
+from forge_sdk.models.payloads import ArtifactJobOutput, ReleaseJobOutput
+from forge_sdk.models.statuses import AttemptState
+
+OTHER_RUN_POLL_S = 1.0
+OTHER_RUN_LIMIT_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Releasing:
+    """What all releases of a run share."""
+
+    run: RunFacts
+    document: DiscoveryDocument
+    dispatcher: Dispatcher
+    recorder: Recorder
+    outputs: Outputs
+    warnings: list[str] = field(default_factory=list)
+
+    async def make(self, project: DiscoveredProject) -> UUID:
+        """The id of the project's release, made where there is none.
+
+        Raises `PlatformError` (`release_failed`, recorded in the attempt) where it can't be made, `RunCancelled`.
+        """
+        found = await self._reserve(project)
+        if isinstance(found, ReleaseRow):
+            self.warnings.extend(await self.recorder.add_event(self.document, project, found))
+            return found.id
+        if found.state is AttemptState.FAILED:
+            raise release_failed(project.name, "its attempt has failed before", found.error)
+        try:
+            await self._carry_out(project, found.release_id)
+        except PlatformError as error:
+            await self.recorder.fail_attempt(found.release_id, error)
+            raise
+        return found.release_id
+
+    async def _reserve(self, project: DiscoveredProject) -> Attempt | ReleaseRow:
+        async with asyncio.timeout(OTHER_RUN_LIMIT_S):
+            while True:
+                found = await self.recorder.reserve(project)
+                if found is not None:
+                    return found
+                await asyncio.sleep(OTHER_RUN_POLL_S)
+
+    async def _carry_out(self, project: DiscoveredProject, release_id: UUID) -> None:
+        artifacts = await self._artifacts(project, release_id)
+        self.warnings.extend(_publisher_warnings(project.name, artifacts))
+        await self.recorder.move_attempt(release_id, AttemptState.PACKING)
+        job = planner.release_job(self.run, project, release_id, artifacts)
+        [result] = await self.dispatcher.run([job])
+        _require_success(result, project.name, "the release image could not be made")
+        image = await self.outputs.read(job, result, ReleaseJobOutput)
+        self.warnings.extend(
+            await self.recorder.record_release(self.document, project, release_id, image, artifacts)
+        )
+
+    async def _artifacts(self, project: DiscoveredProject, release_id: UUID) -> Sequence[ArtifactRecord]:
+        made = {record.name for record in await self.recorder.records(release_id)}
+        missing = [artifact for artifact in project.artifacts if artifact.name not in made]
+        jobs = planner.artifact_jobs(self.run, self.document, project, release_id, missing)
+        if jobs:
+            await self.recorder.move_attempt(release_id, AttemptState.BUILDING)
+            await self._run_artifact_jobs(project, release_id, jobs)
+        return await self.recorder.records(release_id)
+
+    async def _run_artifact_jobs(self, project: DiscoveredProject, release_id: UUID, jobs: Sequence[Job]) -> None:
+        by_id = {job.id: job for job in jobs}
+
+        async def on_result(result: JobResult) -> None:
+            if result.succeeded:
+                output = await self.outputs.read(by_id[result.job_id], result, ArtifactJobOutput)
+                self.warnings.extend(output.warnings)
+                await self.recorder.keep_artifact(release_id, output)
+
+        results = await self.dispatcher.run(jobs, on_result=on_result)
+        ordered = sorted(zip(jobs, results, strict=True), key=lambda pair: pair[1].status != "failed")
+        for job, result in ordered:
+            name = planner.artifact_name(job)
+            _require_success(result, project.name, f"artifact {name} could not be made")
+
+
+def _require_success(result: JobResult, project: str, what: str) -> None:
+    if result.status == "cancelled":
+        raise RunCancelled
+    if not result.succeeded:
+        raise release_failed(project, what, result.error)
+
+
+def _publisher_warnings(project: str, artifacts: Sequence[ArtifactRecord]) -> list[str]:
+    return [
+        f"publisher {result.publisher} of artifact {record.name} of {project} failed: {_sentence(result.error)}; "
+        f"the release is partial, go on with: forge release retry {project} --failed"
+        for record in artifacts
+        for result in record.publishers
+        if not result.succeeded
+    ]
+
+
+def _sentence(error: ErrorDetail | None) -> str:
+    return error.message if error is not None else "no reason given"

@@ -1,0 +1,49 @@
+import pytest
+
+from forge_cli.errors import UnreachableError, lines, report
+from forge_cli.exits import Exit
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
+
+
+def test_chain_is_shown_from_the_outside_in():
+    step = PlatformError("step unit ended with exit code 1", code=ErrorCode.STEP_FAILED, component="worker")
+    run = PlatformError("task test of api failed", code=ErrorCode.TASK_FAILED).wrap(step)
+    assert lines(run.to_detail()) == [
+        "error: task test of api failed",
+        "  because worker: step unit ended with exit code 1",
+    ]
+
+
+def test_every_problem_of_a_configuration_is_shown_with_its_place():
+    problem = {
+        "message": "field not allowed",
+        "file": "a/.forge/project.cue",
+        "line": 3,
+        "column": 7,
+        "hint": "did you mean name",
+    }
+    shown = lines(
+        ConfigurationError("2 problems", context={"diagnostics": [problem, {**problem, "line": 4}]}).to_detail()
+    )
+    assert shown[1:] == [
+        "    a/.forge/project.cue:3:7: field not allowed (did you mean name)",
+        "    a/.forge/project.cue:4:7: field not allowed (did you mean name)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError("x"), Exit.USAGE),
+        (UnreachableError("x"), Exit.UNREACHABLE),
+        (PlatformError("x"), Exit.FAILED),
+    ],
+)
+def test_exit_code_tells_the_kind(error, code, capsys):
+    assert report(error) is code
+    assert capsys.readouterr().err == "error: x\n"
+
+
+def test_a_bug_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        report(ZeroDivisionError())
