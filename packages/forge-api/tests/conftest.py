@@ -16,6 +16,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 from forge_api.application import create_application
 from forge_api.auth.verifier import TokenVerifier
 from forge_api.database.migrate import migrate

@@ -9,6 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from forge_api.auth import keys
 from forge_api.auth.keys import IssuerKeys
 from forge_api.auth.roles import Role

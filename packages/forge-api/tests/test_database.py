@@ -2,6 +2,7 @@ import asyncio
 
 import asyncpg
 import pytest
+
 from forge_api.database import audit, outbox, tokens
 from forge_api.database.errors import constraint_of
 from forge_api.database.migrate import Migration, migrate, packaged

@@ -2,12 +2,13 @@ import asyncio
 import json
 
 import pytest
+from structlog.testing import capture_logs
+
 from forge_api.database import outbox
 from forge_api.events.relay import EventRelay
 from forge_api.metrics import Metrics
 from forge_dispatch.streams import apply_definitions
 from forge_sdk.messaging import EVENTS_STREAM
-from structlog.testing import capture_logs
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -2,6 +2,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+
 from forge_api.engine.port import RunPlan
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.models.statuses import RunStatus

@@ -6,14 +6,15 @@ import re
 
 import orjson
 import pytest
-from forge_api.database.idempotency import IdempotentRequest, claim
-from forge_api.web.clone_urls import require_usable
-from forge_api.web.parsing import MAX_BODY, pointer
-from forge_sdk.errors import ErrorCode, PlatformError
 from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from structlog.testing import capture_logs
+
+from forge_api.database.idempotency import IdempotentRequest, claim
+from forge_api.web.clone_urls import require_usable
+from forge_api.web.parsing import MAX_BODY, pointer
+from forge_sdk.errors import ErrorCode, PlatformError
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -35,7 +36,9 @@ async def test_the_openapi_document_is_valid_and_holds_every_route(http):
         "required": True,
         "schema": {"format": "uuid", "title": "Run Id", "type": "string"},
     }
-    assert operation["responses"]["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Run"}
+    assert operation["responses"]["200"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/Run"
+    }
     assert set(operation["responses"]) == {"200", "304", "default"}
 
 
@@ -257,5 +260,3 @@ async def test_repositories_are_listed_in_pages_without_their_credentials(http, 
     second = await (await http.get("/v1/repositories", params=query, headers=bearer())).json()
     assert [item["repository"] for item in (*first["items"], *second["items"])] == ["acme/a", "acme/b", "acme/c"]
     assert "ci/github" not in str(first)
-
-

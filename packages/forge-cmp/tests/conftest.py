@@ -13,7 +13,6 @@ from forge_oci.core.keys import PrivateKey, write_key_pair
 from forge_oci.core.release import pack_release
 from forge_oci.registry import KeySigner, RegistryClient, sign_image
 
-
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "acme/Shop"
 PROJECT = "api"

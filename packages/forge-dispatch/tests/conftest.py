@@ -189,6 +189,12 @@ async def dispatcher(connection: Client, settings: DispatcherSettings) -> AsyncI
 
 
 @pytest.fixture
+def new_dispatcher(connection: Client, settings: DispatcherSettings) -> Callable[[], Dispatcher]:
+    """Makes further dispatchers, to be entered by `async with`."""
+    return lambda: Dispatcher(connection, settings)
+
+
+@pytest.fixture
 def job(run_id: UUID) -> Callable[..., Job]:
     """Makes a job of the run: `job(name, do="fail")`."""
 

@@ -26,13 +26,11 @@ async def test_fail_fast_does_not_cancel_the_run(connection, dispatcher, worker,
     assert (await dispatcher.run([job("next")]))[0].succeeded
 
 
-async def test_cancelling_a_run_ends_running_and_queued_jobs(
-    connection, dispatcher, new_worker, job, run_id, eventually
-):
+async def test_cancelling_a_run_ends_running_and_queued_jobs(connection, dispatcher, new_worker, job, eventually):
     async with new_worker(slots=1) as worker:
         waiting = asyncio.create_task(dispatcher.run([job("slow", do="wait"), job("queued", do="wait")]))
         await eventually(lambda: worker.running)
-        await dispatcher.cancel(run_id)
+        await dispatcher.cancel(job("slow").run_id)
         results = await asyncio.wait_for(waiting, 10)
         assert len(worker.executed) == 1
     assert [result.status for result in results] == ["cancelled", "cancelled"]
@@ -60,13 +58,13 @@ async def test_queued_jobs_are_cancelled_without_any_worker(dispatcher, job, run
 
 
 async def test_a_cancelled_job_stays_cancelled_for_the_next_dispatcher(
-    connection, settings, dispatcher, job, run_id, new_worker
+    new_dispatcher, dispatcher, job, run_id, new_worker
 ):
     waiting = asyncio.create_task(dispatcher.run([job("a")]))
     await asyncio.sleep(0)
     await dispatcher.cancel(run_id)
     await waiting
-    async with new_worker() as worker, Dispatcher(connection, settings) as second:
+    async with new_worker() as worker, new_dispatcher() as second:
         [result] = await second.run([job("a")])
     assert result.status == "cancelled"
     assert worker.executed == []
@@ -87,11 +85,9 @@ async def test_a_worker_that_ignores_the_cancel_is_given_up(connection, job, run
     assert (result.status, result.worker) == ("cancelled", "dispatcher")
 
 
-async def test_withdrawing_ends_what_an_earlier_dispatcher_left(
-    connection, settings, dispatcher, worker, job, eventually
-):
+async def test_withdrawing_ends_what_an_earlier_dispatcher_left(new_dispatcher, dispatcher, worker, job, eventually):
     jobs = [job("done"), job("slow", do="wait"), job("never published", do="wait")]
-    async with Dispatcher(connection, settings) as first:
+    async with new_dispatcher() as first:
         lost = asyncio.create_task(first.run(jobs[:2]))
         await eventually(lambda: worker.running == {"slow"})
         lost.cancel()

@@ -15,8 +15,10 @@ def changed(files, old, new):
         ("web.url", "artifact 'web' of type container has no url (did you mean 'uri'?"),
         (
             "web.path",
-            "artifact 'web' of type container has no path (available in web: base_image, digest, image_id, image_ref, layers, "
-            "publishers, size, uri)",
+            (
+                "artifact 'web' of type container has no path (available in web: base_image, digest, image_id, image_ref, layers, "
+                "publishers, size, uri)"
+            ),
         ),
         ("web.publishers.index.uri", "has no publishers.index.uri (available in web.publishers: images)"),
         (
@@ -61,8 +63,8 @@ async def test_artifact_outside_of_deployment_is_refused(refused, files):
     ],
 )
 async def test_unknown_repository_path(refused, files, written, expected):
-    found = await refused(changed(files, 'path="phases.test.timeout"', written))
-    assert expected in "\n".join(found)
+    (problem,) = await refused(changed(files, 'path="phases.test.timeout"', written))
+    assert expected in problem
 
 
 async def test_repo_attribute_of_a_wrong_type_names_the_attribute(refused, files):
@@ -70,6 +72,20 @@ async def test_repo_attribute_of_a_wrong_type_names_the_attribute(refused, files
     assert len(found) == 1
     assert found[0].startswith(PATH)
     assert "ci.phases.check.types.timeout: conflicting values" in found[0]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        'path="phases.test.timeout"',
+        'path = "phases.test.timeout"',
+        'path="phases.\\"test\\".timeout"',
+        "path=phases.test.timeout",
+    ],
+)
+async def test_forms_of_repo_attributes(discover, files, written):
+    document = await discover(changed(files, 'path="phases.test.timeout"', written))
+    assert document.projects[0].phases[0].waves[0][1].timeout_s == 2700
 
 
 async def test_repo_attribute_takes_defaults(discover, files):

@@ -41,6 +41,7 @@ async def test_broken_repository_does_not_hide_projects(refused, files):
     files["b/.forge/project.cue"] = f'package project\nname: "shop"\nnmae: 1\n{CHECK}'
     text = "\n".join(await refused(files))
     assert ".forge/repo.cue:4:" in text
+    assert "incomplete" not in text
     assert "nmae: field not allowed (did you mean 'name'?)" in text
     assert "is taken by" in text
 
@@ -56,33 +57,45 @@ async def test_project_name_equal_but_for_case(refused, files):
     [
         (
             'ci: phases: check: a: {action: "comand", command: ["x"]}',
-            "a/.forge/project.cue:3:24: ci.phases.check.a.action: action 'comand' is not installed "
-            "(did you mean 'command'? installed: command)",
+            (
+                "a/.forge/project.cue:3:24: ci.phases.check.a.action: action 'comand' is not installed "
+                "(did you mean 'command'? installed: command)"
+            ),
         ),
         (
             CHECK + 'artifacts: x: {type: "container", producer: biuld: {}, publishers: {}}',
-            "a/.forge/project.cue:4:45: artifacts.x.producer.biuld: producer 'biuld' is not installed "
-            "(did you mean 'build'? installed: build, wheels)",
+            (
+                "a/.forge/project.cue:4:45: artifacts.x.producer.biuld: producer 'biuld' is not installed "
+                "(did you mean 'build'? installed: build, wheels)"
+            ),
         ),
         (
             CHECK + 'artifacts: x: {type: "container", producer: build: target: "x", publishers: image: {}}',
-            "a/.forge/project.cue:4:77: artifacts.x.publishers.image: publisher 'image' is not defined in .forge/repo.cue "
-            "(did you mean 'images'? defined: images, index)",
+            (
+                "a/.forge/project.cue:4:77: artifacts.x.publishers.image: publisher 'image' is not defined in .forge/repo.cue "
+                "(did you mean 'images'? defined: images, index)"
+            ),
         ),
         (
             'ci: phases: check: a: {action: "command", command: ["x"], secrets: [{env: "A", provider: "vault", key: "x"}]}',
-            "a/.forge/project.cue:3:80: ci.phases.check.a.secrets[0].provider: secret provider 'vault' is not installed "
-            "(installed: local)",
+            (
+                "a/.forge/project.cue:3:80: ci.phases.check.a.secrets[0].provider: secret provider 'vault' is not installed "
+                "(installed: local)"
+            ),
         ),
         (
             CHECK + 'artifacts: x: {type: "binary", producer: build: target: "x", publishers: index: {}}',
-            "a/.forge/project.cue:4:42: artifacts.x.producer.build: 'build' does not take artifacts of type 'binary' "
-            "(it takes: container)",
+            (
+                "a/.forge/project.cue:4:42: artifacts.x.producer.build: 'build' does not take artifacts of type 'binary' "
+                "(it takes: container)"
+            ),
         ),
         (
             CHECK + 'artifacts: x: {type: "container", producer: {}, publishers: {}}',
-            "a/.forge/project.cue:4:35: artifacts.x.producer: exactly one producer is needed, found none "
-            "(installed: build, wheels)",
+            (
+                "a/.forge/project.cue:4:35: artifacts.x.producer: exactly one producer is needed, found none "
+                "(installed: build, wheels)"
+            ),
         ),
         (
             CHECK + 'release: on: [{branch: "main(?=x)"}]',

@@ -20,11 +20,23 @@ DATA = st.dictionaries(LABELS, TEXTS | st.integers(-(2**63), 2**63) | st.boolean
 
 
 @pytest.fixture(scope="module")
-def loop():
-    with asyncio.Runner() as runner:
-        evaluator = Evaluator(processes=1)
-        yield runner, evaluator
-        runner.run(evaluator.aclose())
+def runner():
+    with asyncio.Runner() as found:
+        yield found
+
+
+@pytest.fixture
+def rendered(runner, plugins, tree, files):
+    """Renders resources, all examples with one evaluator."""
+    evaluator = Evaluator(processes=1)
+    component = ProjectComponent(plugins, evaluator)
+
+    def render(resources, uri):
+        changed = {**files, f"{PATH}/.forge/project.cue": project_text(resources)}
+        return runner.run(component.render(tree(changed), PATH, {"web": {"uri": uri}}))
+
+    yield render
+    runner.run(evaluator.aclose())
 
 
 def project_text(resources):
@@ -39,18 +51,11 @@ def project_text(resources):
     )
 
 
-def rendered(loop, plugins, tree, files, uri):
-    runner, evaluator = loop
-    component = ProjectComponent(plugins, evaluator)
-    return runner.run(component.render(tree(files), PATH, {"web": {"uri": uri}}))
-
-
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(resources=st.dictionaries(NAMES, DATA, min_size=1, max_size=4), uri=TEXTS)
-def test_filling_changes_nothing_else_and_is_deterministic(loop, plugins, tree, files, resources, uri):
-    files = {**files, f"{PATH}/.forge/project.cue": project_text(resources)}
-    found = rendered(loop, plugins, tree, files, uri)
-    assert found == rendered(loop, plugins, tree, files, uri)
+def test_filling_changes_nothing_else_and_is_deterministic(rendered, resources, uri):
+    found = rendered(resources, uri)
+    assert found == rendered(resources, uri)
     assert set(found) == {f"configmap-{name}.yaml" for name in resources}
     for name, data in resources.items():
         assert yaml.safe_load(found[f"configmap-{name}.yaml"]) == {

@@ -120,6 +120,13 @@ async def test_missing_store_is_a_git_error(tmp_path):
     assert error.value.code is ErrorCode.GIT_FAILED
 
 
+async def test_reading_has_a_time_limit(repository, run_git):
+    root = repository({})
+    with pytest.raises(PlatformError, match="try again") as error:
+        await CommitTree(root / ".git", run_git(root, "rev-parse", "HEAD"), timeout_s=0).files()
+    assert error.value.code is ErrorCode.TIMEOUT
+
+
 @pytest.mark.parametrize("name", ["HEAD", "--help", "A" * 40, "a" * 39, "a" * 40 + "\n"])
 def test_only_whole_commit_names_are_accepted(tmp_path, name):
     with pytest.raises(ConfigurationError, match="all 40"):

@@ -3,8 +3,6 @@
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-RUN_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
-
 
 class Metrics:
     """The metrics of one process."""
@@ -17,20 +15,6 @@ class Metrics:
             "forge_http_request_duration_seconds",
             "Time from a request's arrival to its answer.",
             ("method", "route", "status"),
-            registry=self._registry,
-        )
-        self.run_duration = Histogram(
-            "forge_pipeline_run_duration_seconds",
-            "Time from a run's start to its end.",
-            ("status",),
-            buckets=RUN_BUCKETS,
-            registry=self._registry,
-        )
-        self.phase_duration = Histogram(
-            "forge_phase_duration_seconds",
-            "Time from a phase's start to its end.",
-            ("status",),
-            buckets=RUN_BUCKETS,
             registry=self._registry,
         )
         self.events = Counter(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from forge_sdk.configuration import Nats
 
 PING_INTERVAL_S = 10
-RECONNECT_WAIT_S = 0.5
+RECONNECT_WAIT_S = 1
 CONNECT_LIMIT_S = 5.0
 """Seconds for the first connection; later ones are tried for ever."""
 _logger = structlog.get_logger("forge_dispatch")

@@ -8,6 +8,7 @@ from itertools import pairwise
 from forge_cue import format_path
 
 Part = str | int
+_DOT = "."
 _TOKEN = re.compile(r"""\.|\[(\d{1,9})\]|"((?:[^"\\]|\\.)*)"|'([^']*)'|([^.\[\]"']+)""")
 
 
@@ -22,10 +23,10 @@ def split(text: str) -> tuple[Part, ...]:
     """
     parts: list[Part] = []
     tokens = list(_tokens(text))
-    if not tokens or tokens[-1] == "." or (isinstance(tokens[0], str)):
+    if not tokens or tokens[-1] == _DOT or (isinstance(tokens[0], str)):
         raise PathError(f"{text!r} is no path: write names separated by dots")
     for token, following in pairwise([*tokens, None]):
-        if token == "." and following == ".":
+        if token == _DOT and following == _DOT:
             raise PathError(f"{text!r} has an empty name between two dots")
         if isinstance(token, tuple):
             if isinstance(following, tuple) and isinstance(following[0], str):
@@ -52,7 +53,7 @@ def _token(match: re.Match[str]) -> "str | tuple[Part]":
         return (_unescaped(double),)
     if single is not None:
         return (single,)
-    return (plain.strip(),) if plain is not None else "."
+    return (plain.strip(),) if plain is not None else _DOT
 
 
 def _unescaped(quoted: str) -> str:
@@ -65,13 +66,19 @@ def _unescaped(quoted: str) -> str:
 def lookup(value: object, parts: Iterable[Part]) -> object:
     """What stands at a path in a JSON value; `KeyError` where nothing does."""
     for part in parts:
-        if (isinstance(part, str) and isinstance(value, dict) and part in value) or (
-            isinstance(part, int) and isinstance(value, list) and part < len(value)
-        ):
-            value = value[part]
-        else:
-            raise KeyError(part)
+        try:
+            value = _child(value, part)
+        except IndexError:
+            raise KeyError(part) from None
     return value
+
+
+def _child(value: object, part: Part) -> object:
+    if isinstance(value, dict) and isinstance(part, str):
+        return value[part]
+    if isinstance(value, list) and isinstance(part, int):
+        return value[part]
+    raise KeyError(part)
 
 
 def available(value: object, parts: Iterable[Part]) -> list[str]:
@@ -86,5 +93,5 @@ def available(value: object, parts: Iterable[Part]) -> list[str]:
     if isinstance(value, dict):
         return [format_path([*before, name]) for name in sorted(value)]
     if isinstance(value, list):
-        return [format_path([*before, index]) for index in range(len(value))]
+        return [format_path([*before, at]) for at in range(len(value))]
     return [format_path(before)] if before else []

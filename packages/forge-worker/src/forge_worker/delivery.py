@@ -30,8 +30,10 @@ logger = get_logger(__name__)
 
 @dataclass(slots=True)
 class _Running:
+    """A job that this process claims or runs, and the delivery that keeps it."""
+
     message: Msg
-    execution: Execution
+    execution: Execution | None = None
 
 
 class DeliveryHandler:
@@ -47,7 +49,8 @@ class DeliveryHandler:
     def drain(self) -> None:
         """Stop the jobs that still run; each is handed back."""
         for running in self._running.values():
-            running.execution.interrupt(Interruption.DRAINED)
+            if running.execution is not None:
+                running.execution.interrupt(Interruption.DRAINED)
 
     async def handle(self, message: Msg, queue: Queue) -> None:
         """Do all that the message asks for. Returns when it is acknowledged, given back or left to redelivery."""
@@ -58,20 +61,29 @@ class DeliveryHandler:
             return
         known = self._running.get(job.id)
         if known is not None:
-            # Redelivered to ourselves, since the heartbeat was late: from now on this one is kept alive and acknowledged.
-            known.message = message
-            await message.in_progress()
+            await self._join(known, message)
             return
+        running = self._running[job.id] = _Running(message)
         with structlog.contextvars.bound_contextvars(job_id=str(job.id), run_id=str(job.run_id), job_type=job.type):
             try:
-                await self._claimed(message, job)
+                await self._claimed(running, job)
             except TransientError as error:
                 logger.warning("delivery_given_up", error=error.message)
-                await self._give_back(message, self._ack_wait_s)
+                await self._give_back(running.message, self._ack_wait_s)
+            finally:
+                del self._running[job.id]
 
-    async def _claimed(self, message: Msg, job: Job) -> None:
-        redelivered = message.metadata.num_delivered > 1
-        outcome = await self._claims.claim(job.id, redelivered=redelivered)
+    async def _join(self, known: _Running, message: Msg) -> None:
+        """A delivery of a job that is in hand here: the same message again since the heartbeat was late, or a duplicate."""
+        if message.metadata.sequence.stream == known.message.metadata.sequence.stream:
+            known.message = message
+            await message.in_progress()
+        else:
+            await self._give_back(message, self._ack_wait_s)
+
+    async def _claimed(self, running: _Running, job: Job) -> None:
+        message = running.message
+        outcome = await self._claims.claim(job.id, redelivered=message.metadata.num_delivered > 1)
         if outcome.result is not None:
             logger.info("job_finished_before", status=outcome.result.status)
             await self._answer(message, job.reply_to, outcome.result)
@@ -80,34 +92,30 @@ class DeliveryHandler:
         elif outcome.refusal is Refusal.LOST_TOO_OFTEN:
             await self._fail_lost(message, job, outcome.claim)
         else:
-            await self._execute(message, job, outcome.claim)
+            await self._execute(running, Execution(job, outcome.claim))
 
-    async def _execute(self, message: Msg, job: Job, claim: Claim) -> None:
-        running = _Running(message, Execution(job, claim))
-        self._running[job.id] = running
+    async def _execute(self, running: _Running, execution: Execution) -> None:
+        running.execution = execution
+        claim = execution.claim
         logger.info("job_started", token=claim.token, losses=claim.losses)
-        try:
-            async with self._heartbeat(running):
-                result = await self._runner.run(running.execution)
-                if result is not None and not await self._claims.finish(claim, result):
-                    logger.warning("claim_lost", reason="another worker took the job over; its result counts")
-                    return
-        finally:
-            self._running.pop(job.id, None)
+        async with self._heartbeat(running, execution):
+            result = await self._runner.run(execution)
+            if result is not None and not await self._claims.finish(claim, result):
+                logger.warning("claim_lost", reason="another worker took the job over; its result counts")
+                return
         if result is None:
-            await self._interrupted(running)
+            await self._interrupted(running.message, execution)
             return
         logger.info("job_finished", status=result.status, error=result.error.code if result.error else None)
-        await self._answer(running.message, job.reply_to, result)
+        await self._answer(running.message, execution.job.reply_to, result)
 
-    async def _interrupted(self, running: _Running) -> None:
-        execution = running.execution
+    async def _interrupted(self, message: Msg, execution: Execution) -> None:
         if execution.interruption.result() is Interruption.CLAIM_LOST:
             logger.warning("claim_lost", reason="another worker took the job over")
             return
         if await self._claims.hand_back(execution.claim):
             logger.info("job_handed_back")
-            await self._give_back(running.message, None)
+            await self._give_back(message, None)
 
     async def _fail_lost(self, message: Msg, job: Job, claim: Claim) -> None:
         error = lost_error(claim.losses)
@@ -153,27 +161,27 @@ class DeliveryHandler:
             await message.nak(delay)
 
     @asynccontextmanager
-    async def _heartbeat(self, running: _Running) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._beat(running))
+    async def _heartbeat(self, running: _Running, execution: Execution) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._beat(running, execution))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _beat(self, running: _Running) -> None:
+    async def _beat(self, running: _Running, execution: Execution) -> None:
         """Keep the message ours, and stop the job where its claim is not."""
         while True:
             await asyncio.sleep(self._ack_wait_s / 3)
             with suppress(nats.errors.Error):
                 await running.message.in_progress()
             try:
-                held = await self._claims.holds(running.execution.claim)
+                held = await self._claims.holds(execution.claim)
             except PlatformError as error:
                 logger.warning("claim_not_checked", error=error.message)
                 continue
             if not held:
-                running.execution.interrupt(Interruption.CLAIM_LOST)
+                execution.interrupt(Interruption.CLAIM_LOST)
                 return
 
 

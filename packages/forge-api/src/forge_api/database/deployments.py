@@ -1,7 +1,7 @@
 """Deployments: one pending at a time for each project and environment, further ones wait in order."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from datetime import datetime
 from uuid import UUID
 
 from forge_api.database.pool import Connection
@@ -66,8 +66,13 @@ class Subject:
     project: str
     slug: str
     release_id: UUID
+    release_number: int
+    oci_digest: str
+    tag_alias: str | None
+    branch_alias: str | None
+    deployed_by: str
+    created_at: datetime
     source: Source
-    row: Any
 
 
 async def get_or_create(
@@ -96,18 +101,9 @@ async def get_or_create(
 async def subject(connection: Connection, deployment_id: UUID) -> Subject:
     """A deployment that exists, with release, project and repository."""
     row = await connection.fetchrow(_SUBJECT, deployment_id)
-    return Subject(
-        id=row["id"],
-        status=DeploymentStatus(row["status"]),
-        environment=row["environment"],
-        run_id=row["run_id"],
-        project_id=row["project_id"],
-        project=row["project"],
-        slug=row["slug"],
-        release_id=row["release_id"],
-        source=source(row, GitContext(), row["trace"]),
-        row=row,
-    )
+    names = [field.name for field in fields(Subject) if field.name not in {"status", "source"}]
+    values = {name: row[name] for name in names}
+    return Subject(**values, status=DeploymentStatus(row["status"]), source=source(row, GitContext(), row["trace"]))
 
 
 async def pending(connection: Connection) -> list[UUID]:

@@ -165,9 +165,7 @@ class Recorder:
 
     async def _see_projects(self, connection: Connection, document: DiscoveryDocument) -> None:
         source = self._run.source
-        await projects.see(
-            connection, self._run.repository_id, source.repository, source.commit_sha, document.projects
-        )
+        await projects.see(connection, self._run.repository_id, source.repository, source.commit_sha, document.projects)
 
     async def _name(
         self,

@@ -13,7 +13,7 @@ from forge_api.pipeline.failures import RunCancelled, release_failed
 from forge_api.pipeline.outputs import Outputs
 from forge_api.pipeline.recorder import Recorder
 from forge_dispatch import Dispatcher
-from forge_sdk.errors import PlatformError
+from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.models.artifacts import ArtifactRecord
 from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
 from forge_sdk.models.error import ErrorDetail
@@ -50,7 +50,8 @@ class Releasing:
         try:
             await self._carry_out(project, found.release_id)
         except PlatformError as error:
-            await self.recorder.fail_attempt(found.release_id, error)
+            if error.code is ErrorCode.RELEASE_FAILED:
+                await self.recorder.fail_attempt(found.release_id, error)
             raise
         return found.release_id
 
@@ -70,9 +71,7 @@ class Releasing:
         [result] = await self.dispatcher.run([job])
         _require_success(result, project.name, "the release image could not be made")
         image = await self.outputs.read(job, result, ReleaseJobOutput)
-        self.warnings.extend(
-            await self.recorder.record_release(self.document, project, release_id, image, artifacts)
-        )
+        self.warnings.extend(await self.recorder.record_release(self.document, project, release_id, image, artifacts))
 
     async def _artifacts(self, project: DiscoveredProject, release_id: UUID) -> Sequence[ArtifactRecord]:
         made = {record.name for record in await self.recorder.records(release_id)}

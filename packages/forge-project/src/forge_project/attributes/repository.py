@@ -1,5 +1,6 @@
 """`@repo(path="phases.test.timeout")`: a value of the repository's configuration."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,28 +12,50 @@ from forge_project.attributes import REPO
 from forge_project.paths import PathError, available, lookup, split
 from forge_project.problems import alternatives
 
+_WRITTEN = re.compile(r'@repo\(path="([^"\\\n]{1,500})"\)')
+
 
 @dataclass
 class Filling:
-    """Values for attributes, and the attributes that have none."""
+    """Values for attributes, and what is wrong with those that have none; `unfilled` counts these."""
 
     fills: list[Fill] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
+    unfilled: int = 0
 
 
-def repository_filling(attributes: Sequence[Attribute], repository: Mapping[str, JsonValue]) -> Filling:
-    """What the `@repo` attributes among `attributes` stand for."""
+def repository_filling(attributes: Sequence[Attribute], repository: Mapping[str, JsonValue] | None) -> Filling:
+    """What the `@repo` attributes among `attributes` stand for; without `repository`, which has errors then, none is filled."""
     filling = Filling()
     for attribute in attributes:
         if attribute.name != REPO:
             continue
+        if repository is None:
+            filling.unfilled += 1
+            continue
         try:
             value = _value(attribute, dict(repository))
         except _UnfitAttributeError as error:
+            filling.unfilled += 1
             filling.problems.append(attribute_problem(attribute, str(error), error.hint))
         else:
             filling.fills.append(Fill(REPO, attribute.body, value))
     return filling
+
+
+def predicted_fills(text: str, repository: Mapping[str, JsonValue] | None) -> dict[str, Fill]:
+    """Values for what looks like a `@repo` attribute in a file's text, by path.
+
+    Saves an evaluation whose only use is to find the attributes; a value that belongs to none does no harm.
+    """
+    fills: dict[str, Fill] = {}
+    for path in set(_WRITTEN.findall(text)) if repository is not None else ():
+        try:
+            value = lookup(dict(repository or {}), split(path))
+        except (PathError, KeyError):
+            continue  # reported where the attribute itself is found
+        fills[path] = Fill(REPO, f'path="{path}"', value)
+    return fills
 
 
 def attribute_problem(attribute: Attribute, message: str, hint: str = "") -> Diagnostic:

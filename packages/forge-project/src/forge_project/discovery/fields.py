@@ -1,5 +1,7 @@
 """The names of the fields that a struct of a configuration may have, for hints."""
 
+from collections.abc import Mapping, Sequence
+
 from forge_sdk.plugins.manager import Plugins
 from pydantic import BaseModel
 
@@ -7,6 +9,12 @@ from forge_project.discovery.evaluated import Evaluated
 from forge_project.paths import Part
 from forge_project.schema import RepositoryNames
 
+_PROJECT_STRUCTS: Mapping[tuple[Part, ...], Sequence[str]] = {
+    (): ("name", "ci", "artifacts", "release", "deployment"),
+    ("ci",): ("phases",),
+    ("release",): ("on", "enabled"),
+    ("deployment",): ("resources",),
+}
 _STEP = ("action", "priority", "timeout", "secrets")
 
 
@@ -37,28 +45,20 @@ def _project_fields(
     parts: tuple[Part, ...], evaluated: Evaluated, plugins: Plugins, names: RepositoryNames | None
 ) -> list[str]:
     match parts:
-        case ():
-            return ["name", "ci", "artifacts", "release", "deployment"]
-        case ("ci",):
-            return ["phases"]
         case ("ci", "phases", str(), str()):
             action = plugins.step_actions.get(str(evaluated.at(*parts, "action")))
             return [*_STEP, *(_names(action.configuration) if action else ())]
-        case ("artifacts", str()):
-            return ["type", "producer", "publishers"]
         case ("artifacts", str(), "producer", str(name)):
             producer = plugins.producers.get(name)
             return _names(producer.configuration) if producer else []
         case ("artifacts", str(), "publishers", str(name)):
             publisher = plugins.publishers.get(names.publishers.get(name, "")) if names else None
             return _names(publisher.project_configuration) if publisher else []
-        case ("release",):
-            return ["on", "enabled"]
+        case ("artifacts", str()):
+            return ["type", "producer", "publishers"]
         case ("release", "on", int()):
             return ["branch", "tag"]
-        case ("deployment",):
-            return ["resources"]
-    return []
+    return list(_PROJECT_STRUCTS.get(parts, ()))
 
 
 def _names(model: type[BaseModel]) -> list[str]:

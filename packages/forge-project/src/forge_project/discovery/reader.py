@@ -12,8 +12,8 @@ from forge_sdk.models.discovery import Diagnostic
 from forge_sdk.plugins.manager import Plugins
 from pydantic import JsonValue
 
-from forge_project.attributes import ARTIFACT
-from forge_project.attributes.repository import repository_filling
+from forge_project.attributes import ARTIFACT, REPO
+from forge_project.attributes.repository import predicted_fills, repository_filling
 from forge_project.discovery.evaluated import Evaluated
 from forge_project.discovery.layout import ConfigurationFile
 from forge_project.evaluation import evaluate
@@ -49,11 +49,18 @@ class ConfigurationReader:
         `repository` is the configuration that `@repo` takes values from; where it is absent these attributes stay open.
         """
         schema = self._schema(names)
-        found = await _Run(self._evaluator, schema, {}).strict(files)
-        fills, problems = _repository_fills(found, repository)
-        run = _Run(self._evaluator, schema, fills)
-        filled = iter(await run.strict([one.file for one in found if one.file.path in fills]))
-        found = [next(filled) if one.file.path in fills else one for one in found]
+        predicted = {file.path: predicted_fills(file.text, repository) for file in files}
+        run = _Run(self._evaluator, schema, {path: list(fills.values()) for path, fills in predicted.items()})
+        found = await run.strict(files)
+        fillings = {one.file.path: repository_filling(one.attributes, repository) for one in found}
+        missed = [one.file for one in found if _paths(one) - predicted[one.file.path].keys()]
+        run = _Run(self._evaluator, schema, {path: filling.fills for path, filling in fillings.items()})
+        again = {one.file.path: one for one in await run.strict(missed)}
+        found = [again.get(one.file.path, one) for one in found]
+        for one in found:
+            if fillings[one.file.path].unfilled:
+                one.errors = [error for error in one.errors if error.kind != "incomplete"]
+        problems = [problem for filling in fillings.values() for problem in filling.problems]
         return await run.completed(found), problems
 
     async def rendered(
@@ -124,17 +131,8 @@ class _Run:
         )
 
 
-def _repository_fills(
-    found: Sequence[Evaluated], repository: Mapping[str, JsonValue] | None
-) -> tuple[Fills, list[Diagnostic]]:
-    fills: dict[str, Sequence[Fill]] = {}
-    problems: list[Diagnostic] = []
-    for one in found if repository is not None else ():
-        filling = repository_filling(one.attributes, repository or {})
-        problems += filling.problems
-        if filling.fills:
-            fills[one.file.path] = filling.fills
-    return fills, problems
+def _paths(evaluated: Evaluated) -> set[str]:
+    return {one.named.get("path", "") for one in evaluated.attributes if one.name == REPO}
 
 
 def _add(evaluated: Evaluated, result: EvaluationResult) -> Evaluated:

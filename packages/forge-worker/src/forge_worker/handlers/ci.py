@@ -75,7 +75,7 @@ class CiHandler:
             except asyncio.CancelledError:
                 _finish(task, ExecutionStatus.CANCELLED)
                 raise
-            except PlatformError:
+            except Exception:
                 _finish(task, ExecutionStatus.FAILED)
                 raise
             _finish(task, ExecutionStatus.SUCCESS)

@@ -80,13 +80,22 @@ class StepRun:
         timeout = asyncio.timeout(self.step.timeout_s)
         try:
             async with timeout:
-                return await self._act(log)
+                return await self._fenced(log)
         except TimeoutError as error:
             if not timeout.expired():
                 raise self._plugin_failure(error) from error
             raise PlatformError(
                 f"the step took longer than {self.step.timeout_s:g} s", code=ErrorCode.TIMEOUT, component=COMPONENT
             ) from None
+
+    async def _fenced(self, log: StepLog) -> StepResult:
+        """Whatever a plugin does wrong fails its step, nothing else."""
+        try:
+            return await self._act(log)
+        except (PlatformError, TimeoutError):
+            raise
+        except Exception as error:
+            raise self._plugin_failure(error) from error
 
     async def _act(self, log: StepLog) -> StepResult:
         step, job = self.step, self.context.job
@@ -102,12 +111,7 @@ class StepRun:
             configuration=validated(action.configuration, step.configuration, f"step {step.name!r}"),
         )
         environment = {**self.workplace.environment, "FORGE_STEP": step.name, **await self._secrets()}
-        try:
-            return await action.run(request, step_context(self.context, action, log, environment))
-        except (PlatformError, TimeoutError):
-            raise
-        except Exception as error:
-            raise self._plugin_failure(error) from error
+        return await action.run(request, step_context(self.context, action, log, environment))
 
     async def _secrets(self) -> dict[str, str]:
         return {

@@ -1,0 +1,137 @@
+"""The in-process engine: one task per run and deployment; its state is the database."""
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from forge_api.database import deployments, executions, runs
+from forge_api.database.pool import Database
+from forge_api.deployments.environments import Environments
+from forge_api.deployments.execution import DeploymentExecution
+from forge_api.deployments.manager import DeploymentManager
+from forge_api.engine.port import DeploymentPlan, RunPlan
+from forge_api.pipeline.facts import RunFacts
+from forge_api.pipeline.outputs import Outputs
+from forge_api.pipeline.recorder import Recorder
+from forge_api.pipeline.walk import Walk
+from forge_dispatch import Dispatcher
+from forge_sdk.errors import as_platform_error
+from forge_sdk.logging import get_logger
+from forge_sdk.models.statuses import RunStatus
+from forge_sdk.object_storage import ObjectStore
+from forge_sdk.retry import RetryPolicy
+
+ERRORED_RETRY = RetryPolicy(attempts=60, base_delay=1.0, max_delay=60.0, jitter=1.0)
+"""An hour; a run that could not even be marked as errored is resumed by the next process."""
+logger = get_logger(__name__)
+
+
+class LocalEngine:
+    """Carries out plans within this process; use it as an async context manager, which ends its tasks.
+
+    Ending it loses nothing: jobs go on at the workers, and `resume` of the next engine finds their results. Only one
+    engine may run on a database. `deployments` takes requests for deployments.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        dispatcher: Dispatcher,
+        storage: ObjectStore,
+        environments: Environments,
+        *,
+        public_url: str,
+    ) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._outputs = Outputs(storage)
+        self._public_url = public_url.rstrip("/")
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._execution = DeploymentExecution(database, dispatcher, self._outputs, environments)
+        self.deployments = DeploymentManager(database, environments, self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def submit(self, plan: RunPlan | DeploymentPlan) -> None:
+        """Start a plan and return at once; submitting what runs or has ended changes nothing."""
+        if isinstance(plan, RunPlan):
+            self._start(plan.run_id, self._carry_out_run(plan.run_id))
+        else:
+            self._start(plan.deployment_id, self._carry_out_deployment(plan.deployment_id))
+
+    async def status(self, run_id: UUID) -> RunStatus:
+        """The status of a run; `not_found` where it does not exist."""
+        found = await self._database.read(lambda connection: runs.summary(connection, run_id))
+        return found.status
+
+    async def cancel(self, run_id: UUID) -> None:
+        """End a run: its running jobs are ended by their workers, queued ones never start."""
+        async with self._database.transaction() as connection:
+            await runs.request_cancel(connection, run_id)
+        await self._dispatcher.cancel(run_id)
+        await self.submit(RunPlan(run_id))
+
+    async def resume(self) -> None:
+        """Go on with runs and deployments that had not ended when the process before this one stopped."""
+        active = await self._database.read(executions.active)
+        pending = await self._database.read(deployments.pending)
+        for run_id in active:
+            await self.submit(RunPlan(run_id))
+        for deployment_id in pending:
+            await self.submit(DeploymentPlan(deployment_id))
+        logger.info("engine_resumed", runs=len(active), deployments=len(pending))
+
+    def link(self, run_id: UUID) -> str:
+        """URL of the run in the API."""
+        return f"{self._public_url}/v1/runs/{run_id}"
+
+    def _start(self, id: UUID, work: Coroutine[Any, Any, None]) -> None:
+        if id in self._tasks:
+            work.close()
+            return
+        task = asyncio.create_task(work, name=f"plan-{id}")
+        self._tasks[id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(id, None))
+
+    async def _carry_out_run(self, run_id: UUID) -> None:
+        run = await self._database.read(lambda connection: executions.facts(connection, run_id))
+        try:
+            await Walk(run, self._database, self._dispatcher, self._outputs, self._deploy).carry_out()
+        except Exception as error:
+            logger.exception("run_errored", run_id=str(run_id))
+            await self._errored(run, error)
+
+    async def _errored(self, run: RunFacts, error: Exception) -> None:
+        failure = as_platform_error(error, component="engine")
+        try:
+            await ERRORED_RETRY.call(lambda: Recorder(self._database, run).finish(RunStatus.ERRORED, failure))
+        except Exception:
+            logger.exception("run_not_marked_as_errored", run_id=str(run.id))
+
+    async def _carry_out_deployment(self, deployment_id: UUID) -> None:
+        try:
+            following = await self._execution.carry_out(deployment_id)
+        except Exception:
+            # The row stays pending: the next engine takes it up again.
+            logger.exception("deployment_not_recorded", deployment_id=str(deployment_id))
+            return
+        if following is not None:
+            await self.submit(DeploymentPlan(following))
+
+    async def _deploy(self, release_id: UUID, run: RunFacts) -> None:
+        made = await self.deployments.deploy_automatically(release_id, run)
+        tasks = [self._tasks[id] for id in made if id in self._tasks]
+        if tasks:
+            # Those that are queued behind another one are not waited for.
+            await asyncio.wait(tasks)

@@ -1,0 +1,191 @@
+"""The walk of one run: discovery, phase groups, releases, automatic deployments, end.
+
+Its only state is the database: a walk that is started again goes on where the one before it was.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn
+from uuid import UUID
+
+from forge_api.database import executions
+from forge_api.database.pool import Database
+from forge_api.pipeline import planner
+from forge_api.pipeline.facts import RunFacts, TaskRow
+from forge_api.pipeline.failures import RunCancelled, run_failed, task_failed
+from forge_api.pipeline.outputs import Outputs
+from forge_api.pipeline.recorder import Recorder
+from forge_api.pipeline.releasing import Releasing
+from forge_dispatch import Dispatcher
+from forge_sdk.errors import ErrorCode, PlatformError
+from forge_sdk.logging import get_logger
+from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
+from forge_sdk.models.error import ErrorDetail
+from forge_sdk.models.jobs import JobResult
+from forge_sdk.models.payloads import CiOutput
+from forge_sdk.models.statuses import ExecutionStatus, RunStatus
+
+Deploy = Callable[[UUID, RunFacts], Awaitable[None]]
+"""Deploys a release where environments ask for it; never fails for what a deployment does."""
+PARALLEL_RELEASES = 8
+logger = get_logger(__name__)
+
+
+class Walk:
+    """Carries out one run."""
+
+    def __init__(
+        self, run: RunFacts, database: Database, dispatcher: Dispatcher, outputs: Outputs, deploy: Deploy
+    ) -> None:
+        self._run = run
+        self._database = database
+        self._dispatcher = dispatcher
+        self._outputs = outputs
+        self._deploy = deploy
+        self._recorder = Recorder(database, run)
+        self._warnings: list[str] = []
+
+    async def carry_out(self) -> None:
+        """Take the run to its end and record it. Raises what keeps the record from being written."""
+        if self._run.status.finished:
+            return
+        try:
+            await self._stages()
+        except RunCancelled:
+            # Once more, should the first cancel have been lost with the process before this one.
+            await self._dispatcher.cancel(self._run.id)
+            error = PlatformError("the run was cancelled", code=ErrorCode.CANCELLED, component="pipeline")
+            await self._recorder.finish(RunStatus.CANCELLED, error, self._warnings)
+        except PlatformError as error:
+            status = RunStatus.FAILED if error.code is ErrorCode.RUN_FAILED else RunStatus.ERRORED
+            logger.info("run_unsuccessful", run_id=str(self._run.id), status=status.value, error=error.message)
+            await self._recorder.finish(status, error, self._warnings)
+
+    async def _stages(self) -> None:
+        await self._recorder.start()
+        document = await self._discover()
+        for group in await self._groups():
+            await self._phase_group(document, group)
+        await self._release(document)
+        await self._recorder.finish(RunStatus.SUCCESS, warnings=self._warnings)
+
+    async def _discover(self) -> DiscoveryDocument:
+        await self._stop_if_cancelled()
+        if self._run.discovery_ref is not None:
+            return await self._outputs.load(self._run.discovery_ref, DiscoveryDocument)
+        job = planner.discovery_job(self._run)
+        [result] = await self._dispatcher.run([job])
+        if result.status == "cancelled":
+            raise RunCancelled
+        if not result.succeeded:
+            raise run_failed("discovery failed: correct the configuration and push again", result.error)
+        document, key = await self._outputs.keep_document(job, result)
+        await self._recorder.keep_plan(document, key)
+        return document
+
+    async def _phase_group(self, document: DiscoveryDocument, group: int) -> None:
+        await self._stop_if_cancelled()
+        tasks = await self._tasks(group)
+        if all(task.status is ExecutionStatus.SUCCESS for task in tasks):
+            await self._recorder.end_group(group)
+            return
+        await self._recorder.start_group(group)
+        outcomes = await self._run_tasks(document, tasks)
+        await self._recorder.end_group(group)
+        if outcomes.failed:
+            _fail(outcomes.failed)
+        if outcomes.cancelled:
+            raise RunCancelled
+
+    async def _run_tasks(self, document: DiscoveryDocument, tasks: Sequence[TaskRow]) -> "_Outcomes":
+        outcomes = _Outcomes()
+        unfinished = [task for task in tasks if task.status is not ExecutionStatus.SUCCESS]
+        jobs = planner.task_jobs(self._run, document, unfinished)
+        by_id = dict(zip([job.id for job in jobs], zip(jobs, unfinished, strict=True), strict=True))
+
+        async def on_result(result: JobResult) -> None:
+            job, task = by_id[result.job_id]
+            has_output = result.output is not None or result.output_ref is not None
+            output = await self._outputs.read(job, result, CiOutput) if has_output else None
+            # A resumed group may hold a failed task whose result has expired: its record stays.
+            if task.open or result.status != "cancelled":
+                await self._recorder.end_task(task, result, output)
+            outcomes.take(task, result, output)
+
+        if any(task.status is ExecutionStatus.FAILED for task in tasks):
+            await self._dispatcher.withdraw(jobs, on_result=on_result)
+        else:
+            await self._dispatcher.run(jobs, on_result=on_result)
+        return outcomes
+
+    async def _release(self, document: DiscoveryDocument) -> None:
+        releasing = Releasing(
+            self._run, document, self._dispatcher, self._recorder, self._outputs, warnings=self._warnings
+        )
+        failures: list[PlatformError] = []
+        waiting = iter(planner.released_projects(document, self._run))
+
+        async def work() -> None:
+            for project in waiting:
+                if failures:
+                    return
+                await self._stop_if_cancelled()
+                await self._release_project(releasing, project, failures)
+
+        await _together([work() for _ in range(PARALLEL_RELEASES)])
+        if failures:
+            raise run_failed(failures[0].message, failures[0].to_detail())
+
+    async def _release_project(
+        self, releasing: Releasing, project: DiscoveredProject, failures: list[PlatformError]
+    ) -> None:
+        try:
+            release_id = await releasing.make(project)
+        except PlatformError as error:
+            if error.code is not ErrorCode.RELEASE_FAILED:
+                raise
+            failures.append(error)
+            return
+        if project.deployment:
+            await self._deploy(release_id, self._run)
+
+    async def _groups(self) -> list[int]:
+        return await self._database.read(lambda connection: executions.groups(connection, self._run.id))
+
+    async def _tasks(self, group: int) -> list[TaskRow]:
+        tasks = await self._database.read(lambda connection: executions.tasks(connection, self._run.id))
+        return [task for task in tasks if task.group == group]
+
+    async def _stop_if_cancelled(self) -> None:
+        if await self._database.read(lambda connection: executions.cancel_requested(connection, self._run.id)):
+            raise RunCancelled
+
+
+class _Outcomes:
+    """What became of the tasks of a group."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[TaskRow, ErrorDetail]] = []
+        self.cancelled = False
+
+    def take(self, task: TaskRow, result: JobResult, output: CiOutput | None) -> None:
+        if result.status == "failed" or task.status is ExecutionStatus.FAILED:
+            error = task_failed(task.phase, task.project, output, result.error if result.status == "failed" else None)
+            self.failed.append((task, error.to_detail()))
+        elif result.status == "cancelled":
+            self.cancelled = True
+
+
+def _fail(failed: Sequence[tuple[TaskRow, ErrorDetail]]) -> NoReturn:
+    task, error = failed[0]
+    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    raise run_failed(f"phase {task.phase} failed in project {task.project}{more}", error)
+
+
+async def _together(works: Sequence[Awaitable[None]]) -> None:
+    """All of `works` at once; where several fail, a cancelled run is told before an error, the first one else."""
+    found = await asyncio.gather(*works, return_exceptions=True)
+    errors = [error for error in found if isinstance(error, BaseException)]
+    errors.sort(key=lambda error: not isinstance(error, RunCancelled))
+    if errors:
+        raise errors[0]

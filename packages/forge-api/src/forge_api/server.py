@@ -1,0 +1,131 @@
+"""The process: opens what the API needs, serves, and stops in order."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from forge_api.application import create_application
+from forge_api.auth.verifier import TokenVerifier
+from forge_api.database.migrate import migrate
+from forge_api.database.pool import wait_until_reachable
+from forge_api.deployments.environments import Environments
+from forge_api.engine.local import LocalEngine
+from forge_api.events.relay import EventRelay
+from forge_api.metrics import Metrics
+from forge_api.services import Services
+from forge_dispatch import Dispatcher
+from forge_dispatch.connection import connect
+from forge_dispatch.streams import apply_definitions
+from forge_sdk.configuration import ApiConfiguration
+from forge_sdk.logging import get_logger
+from forge_sdk.object_storage import S3ObjectStore
+from forge_sdk.retry import RetryPolicy
+
+STARTUP_TIMEOUT_S = 60.0
+"""How long the API waits for database, NATS and object storage at its start."""
+SHUTDOWN_TIMEOUT_S = 20.0
+"""How long requests may take to end after SIGTERM."""
+STARTUP_RETRY = RetryPolicy(attempts=200, base_delay=0.1, max_delay=1.0, jitter=0.1)
+_logger = get_logger("forge_api.server")
+
+
+@asynccontextmanager
+async def open_services(configuration: ApiConfiguration, *, apply_migrations: bool) -> AsyncIterator[Services]:
+    """Everything that requests need, closed at the end; a transient error where a server stays away for a minute."""
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(STARTUP_TIMEOUT_S):
+            database = await wait_until_reachable(configuration.database, timeout_s=STARTUP_TIMEOUT_S)
+            stack.push_async_callback(database.close)
+            if apply_migrations:
+                for migration in await migrate(configuration.database):
+                    _logger.info("migration_applied", version=migration.version, name=migration.name)
+            connection = await STARTUP_RETRY.call(lambda: connect(configuration.nats, "forge-api"))
+            stack.push_async_callback(connection.close)
+            await STARTUP_RETRY.call(lambda: apply_definitions(connection, configuration.nats))
+            storage = S3ObjectStore(configuration.storage)
+            await STARTUP_RETRY.call(storage.ensure_bucket)
+        verifier = TokenVerifier(configuration.identity)
+        stack.push_async_callback(verifier.close)
+        environments = Environments(configuration.environments_file)
+        dispatcher = await stack.enter_async_context(Dispatcher(connection))
+        public_url = configuration.listen.public_url
+        engine = await stack.enter_async_context(
+            LocalEngine(database, dispatcher, storage, environments, public_url=public_url)
+        )
+        yield Services(
+            configuration=configuration,
+            database=database,
+            storage=storage,
+            connection=connection,
+            verifier=verifier,
+            engine=engine,
+            deployments=engine.deployments,
+            metrics=Metrics(),
+        )
+
+
+async def serve(configuration: ApiConfiguration, *, apply_migrations: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT; then no request is accepted any more and those that run are finished."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _logger.info("starting")
+    async with AsyncExitStack() as stack:
+        opening = asyncio.create_task(
+            stack.enter_async_context(open_services(configuration, apply_migrations=apply_migrations))
+        )
+        if await _stopped_before(opening, stop):
+            return
+        services = opening.result()
+        relay = await stack.enter_async_context(_relaying(services))
+        await stack.enter_async_context(_listening(services))
+        await services.engine.resume()
+        await _stopped_before(relay, stop)
+        _logger.info("stopping")
+
+
+async def _stopped_before(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
+    """Wait for the first of both; true where the process is to stop, and then the task has been cancelled."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+            return False
+        await _cancelled(task)
+        return True
+    finally:
+        await _cancelled(stopping)
+
+
+@asynccontextmanager
+async def _relaying(services: Services) -> AsyncIterator[asyncio.Task[None]]:
+    relay = EventRelay(services.database, services.connection, services.metrics)
+    task = asyncio.create_task(relay.run())
+    try:
+        yield task
+    finally:
+        await _cancelled(task)
+
+
+@asynccontextmanager
+async def _listening(services: Services) -> AsyncIterator[None]:
+    listen = services.configuration.listen
+    runner = web.AppRunner(create_application(services), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, listen.host, listen.port).start()
+        _logger.info("listening", addresses=[f"{address[0]}:{address[1]}" for address in runner.addresses])
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -1,0 +1,152 @@
+"""The process as an operator starts and stops it."""
+
+import asyncio
+import json
+import signal
+import sys
+
+import pytest
+import yaml
+from aiohttp import ClientError, ClientSession
+
+from forge_api.database import audit
+from forge_api.database.origin import PLATFORM
+from forge_sdk.client import ApiClient, StaticToken
+from forge_sdk.models.api import CreateRun, RegisterRepository
+from forge_sdk.models.statuses import RunStatus
+from forge_sdk.secrets import Secret
+
+DEADLINE_S = 30
+
+
+@pytest.fixture
+def configuration_file(configuration, unused_tcp_port, tmp_path):
+    values = configuration.model_dump(mode="json", exclude_none=True)
+    values["listen"] = {
+        "host": "127.0.0.1",
+        "port": unused_tcp_port,
+        "public_url": f"http://127.0.0.1:{unused_tcp_port}",
+    }
+    (tmp_path / "environments.yaml").write_text("environments: {dev: {}}\n")
+    file = tmp_path / "api.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+@pytest.fixture
+async def start(configuration_file):
+    """Starts `python -m forge_api`, and ends what still runs after the test."""
+    started = []
+
+    async def start(*arguments):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "forge_api",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def until_ready(process, port):
+    async with asyncio.timeout(DEADLINE_S), ClientSession() as session:
+        while process.returncode is None:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            except ClientError:
+                pass
+            await asyncio.sleep(0.05)
+    raise AssertionError((await process.communicate())[1].decode())
+
+
+async def finished(process):
+    async with asyncio.timeout(DEADLINE_S):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_it_serves_and_stops_in_order(start, configuration_file, unused_tcp_port, issuer):
+    process = await start("serve", "--migrate", "--config", str(configuration_file))
+    await until_ready(process, unused_tcp_port)
+    process.send_signal(signal.SIGTERM)
+    code, _, err = await finished(process)
+    assert code == 0, err
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert (events[-1], "listening" in events) == ("stopping", True)
+
+
+async def test_a_run_survives_a_killed_process(start, configuration_file, unused_tcp_port, issuer):
+    process = await start("serve", "--migrate", "--config", str(configuration_file))
+    await until_ready(process, unused_tcp_port)
+    tokens = StaticToken(Secret(issuer.token("developer", "operator")))
+    async with ApiClient(f"http://127.0.0.1:{unused_tcp_port}", tokens) as client:
+        await client.register_repository(
+            RegisterRepository(repository="acme/shop", clone_url="https://github.com/acme/shop.git")
+        )
+        run = await client.create_run(CreateRun(repository="acme/shop", commit_sha="a" * 40))
+        process.kill()
+        await finished(process)
+        again = await start("serve", "--config", str(configuration_file))
+        await until_ready(again, unused_tcp_port)
+        assert not (await client.run(run.id)).status.finished
+        await client.cancel_run(run.id)
+        async with asyncio.timeout(DEADLINE_S):
+            while (await client.run(run.id)).status is not RunStatus.CANCELLED:
+                await asyncio.sleep(0.05)
+
+
+async def test_it_stops_while_it_waits_for_the_database(start, configuration_file, unused_tcp_port_factory):
+    values = yaml.safe_load(configuration_file.read_text())
+    values["database"]["port"] = unused_tcp_port_factory()
+    configuration_file.write_text(yaml.safe_dump(values))
+    process = await start("serve", "--config", str(configuration_file))
+    line = await asyncio.wait_for(process.stderr.readline(), DEADLINE_S)
+    assert json.loads(line)["event"] == "starting"
+    process.send_signal(signal.SIGTERM)
+    assert (await finished(process))[0] == 0
+
+
+async def test_a_missing_configuration_is_named(start, tmp_path):
+    code, _, err = await finished(await start("serve", "--config", str(tmp_path / "missing.yaml")))
+    assert (code, "missing.yaml does not exist" in err, "Traceback" in err) == (2, True, False)
+
+
+async def test_migrate_says_what_it_did(start, configuration_file, postgres_server, configuration):
+    name = f"{configuration.database.name}_fresh"
+    postgres_server.create_database(name)
+    values = yaml.safe_load(configuration_file.read_text())
+    values["database"]["name"] = name
+    configuration_file.write_text(yaml.safe_dump(values))
+    first = await finished(await start("migrate", "--config", str(configuration_file)))
+    second = await finished(await start("migrate", "--config", str(configuration_file)))
+    assert (first[0], first[1].splitlines()[0]) == (0, "applied 0001_initial")
+    assert second[:2] == (0, "")
+    postgres_server.drop_database(name)
+
+
+async def test_the_audit_log_can_be_verified(start, configuration_file, database):
+    async with database.transaction() as connection:
+        await audit.record(connection, PLATFORM, "run.created", "run/1")
+    command = ("verify-audit", "--config", str(configuration_file))
+    assert (await finished(await start(*command)))[:2] == (0, "the audit log is intact\n")
+    async with database.transaction() as connection:
+        await connection.execute("set local session_replication_role = replica")
+        await connection.execute("update audit_events set actor = 'mallory'")
+    code, _, err = await finished(await start(*command))
+    assert (code, "changed at event 1" in err) == (1, True)
+
+
+async def test_the_openapi_document_can_be_printed(start):
+    code, out, _ = await finished(await start("openapi"))
+    assert (code, json.loads(out)["openapi"]) == (0, "3.1.0")
