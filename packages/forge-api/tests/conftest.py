@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from forge_sdk.models.statuses import RunStatus
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.retry import RetryPolicy
 from forge_sdk.secrets import Secret
+from forge_servers.testing import S3Bucket
 
 ONCE = RetryPolicy(attempts=1)
 AUDIENCE = "catalyst-forge"
@@ -61,6 +62,25 @@ def postgres_template(postgres_server: Any, tmp_path_factory: pytest.TempPathFac
     dsn = postgres_server.create_database("migrated")
     asyncio.run(migrate(database_configuration(dsn, tmp_path_factory.mktemp("template"))))
     return "migrated"
+
+
+@pytest.fixture(scope="session")
+def shared_bucket(s3_server: Any, s3_client: Any) -> Any:
+    """One bucket for all tests: keys hold the ids of runs, so that no test sees another's objects."""
+    s3_client.create_bucket(Bucket="shared")
+    return S3Bucket(s3_server.endpoint_url, s3_server.access_key, s3_server.secret_key, s3_server.region, "shared")
+
+
+@pytest.fixture(scope="session")
+def nats_with_streams(nats_server: Any) -> str:
+    async def apply() -> None:
+        connected = await nats.connect(nats_server.url)
+        await apply_definitions(connected, Nats(url=nats_server.url))
+        await connected.close()
+
+    asyncio.run(apply())
+    url: str = nats_server.url
+    return url
 
 
 @pytest.fixture
@@ -179,18 +199,20 @@ class RecordingDeployments:
 
 @pytest.fixture
 def configuration(
-    database_settings: DatabaseConfiguration, issuer: Issuer, nats_server: Any, s3_bucket: Any, tmp_path: Path
+    database_settings: DatabaseConfiguration, issuer: Issuer, nats_with_streams: str, shared_bucket: Any, tmp_path: Path
 ) -> ApiConfiguration:
     keys = {}
     for name in ("access_key", "secret_key"):
         file = tmp_path / name
-        file.write_text(getattr(s3_bucket, name))
+        file.write_text(getattr(shared_bucket, name))
         file.chmod(0o600)
         keys[f"{name}_file"] = file
     return ApiConfiguration(
         database=database_settings,
-        nats=Nats(url=nats_server.url),
-        storage=Storage(endpoint_url=s3_bucket.endpoint_url, region=s3_bucket.region, bucket=s3_bucket.bucket, **keys),
+        nats=Nats(url=nats_with_streams),
+        storage=Storage(
+            endpoint_url=shared_bucket.endpoint_url, region=shared_bucket.region, bucket=shared_bucket.bucket, **keys
+        ),
         registry=Registry(host="127.0.0.1:5000", plain_http=True),
         identity=Identity(issuer=issuer.url, leeway_s=0),
         gitops=GitOps(url="file:///tmp/gitops.git"),
@@ -202,7 +224,6 @@ def configuration(
 @pytest.fixture
 async def connection(configuration: ApiConfiguration) -> AsyncIterator[Any]:
     connected = await nats.connect(configuration.nats.url)
-    await apply_definitions(connected, configuration.nats)
     yield connected
     await connected.close()
 
@@ -263,7 +284,6 @@ def create_run(repository: str) -> Callable[..., CreateRun]:
 
 
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORGE_CONFIG", "AWS_PROFILE", "AWS_CONFIG_FILE"):
         monkeypatch.delenv(name, raising=False)
-    yield

@@ -115,6 +115,14 @@ async def test_discover_tells_whether_there_is_a_valid_pointer(application):
     assert application.run("discover").code == "pointer_invalid"
 
 
+async def test_a_warm_discovery_reads_no_yaml(application):
+    application.point("sha256:" + "0" * 64)
+    cold = application.run("discover")
+    warm = application.run("discover", PYTHONPROFILEIMPORTTIME="1")
+    assert warm.stdout == cold.stdout
+    assert "| yaml" not in warm.stderr
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,3 +1,5 @@
+from unicodedata import normalize
+
 import pytest
 from forge_cue import format_path
 from forge_project.durations import seconds
@@ -5,7 +7,8 @@ from forge_project.paths import PathError, available, lookup, split
 from hypothesis import given
 from hypothesis import strategies as st
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+# CUE writes the names of fields in the normal form NFC.
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda text: normalize("NFC", text))
 
 
 @given(st.lists(NAMES, min_size=1, max_size=1), st.lists(NAMES | st.integers(0, 10**6), max_size=5))

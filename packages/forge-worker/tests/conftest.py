@@ -51,8 +51,11 @@ GIT_ENVIRONMENT = {
     "HOME": "/nonexistent",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
-    **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (
-        ("NAME", "Test"), ("EMAIL", "test@example.org"), ("DATE", "2026-01-02T03:04:05+00:00"))},
+    **{
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "Test"), ("EMAIL", "test@example.org"), ("DATE", "2026-01-02T03:04:05+00:00"))
+    },
 }
 COMMIT_TIME = 1767323045
 
@@ -202,14 +205,10 @@ def plugins() -> Plugins:
 
 
 @pytest.fixture
-def storage(s3_bucket: Any, tmp_path: Path) -> S3ObjectStore:
-    return S3ObjectStore(storage_configuration(s3_bucket, tmp_path))
-
-
-def storage_configuration(s3_bucket: Any, folder: Path) -> Storage:
+def storage_settings(s3_bucket: Any, tmp_path: Path) -> Storage:
     files = {}
     for name, value in (("access", s3_bucket.access_key), ("secret", s3_bucket.secret_key)):
-        files[name] = folder / f"s3-{name}"
+        files[name] = tmp_path / f"s3-{name}"
         files[name].touch(mode=0o600)
         files[name].write_text(value)
     return Storage(
@@ -219,6 +218,11 @@ def storage_configuration(s3_bucket: Any, folder: Path) -> Storage:
         access_key_file=files["access"],
         secret_key_file=files["secret"],
     )
+
+
+@pytest.fixture
+def storage(storage_settings: Storage) -> S3ObjectStore:
+    return S3ObjectStore(storage_settings)
 
 
 @pytest.fixture
@@ -371,6 +375,7 @@ async def run_worker(
         delivery = DeliveryHandler(connection, claims, runner, worker=name, ack_wait_s=ACK_WAIT_S)
         consumers = []
         for queue in QUEUES:
+
             async def handle(message: Any, queue: Queue = queue) -> None:
                 await delivery.handle(message, queue)
 

@@ -22,9 +22,7 @@ def run_task(platform, make_services, storage, recording_api, run_worker, source
 
     async def run(*waves, files=None, during=None, **fields):
         sha = source.commit({"services/api/file": "text", **(files or {})})
-        payload = CiPayload(
-            task_id=uuid.uuid4(), phase="test", project="api", project_path="services/api", waves=waves
-        )
+        payload = CiPayload(task_id=uuid.uuid4(), phase="test", project="api", project_path="services/api", waves=waves)
         job = platform.job(
             clone_url=source.url,
             commit_sha=sha,
@@ -140,7 +138,7 @@ async def test_the_environment_of_a_step(run_task, storage):
 async def test_what_a_plugin_does_wrong_fails_the_step(run_task, fields, code):
     result, steps = await run_task((step("true", **fields),))
     assert steps["unit"].status == "failed"
-    assert [error.code for error in chain(result.error)][-1] == code
+    assert code in [error.code for error in chain(result.error)]
 
 
 async def test_cancelling_a_run_ends_processes_that_resist(run_task, tmp_path, platform, eventually, alive):
@@ -193,9 +191,7 @@ async def test_tasks_of_one_commit_run_at_once_in_worktrees_of_their_own(
             project_path="services/api",
             waves=((step(f"test ! -e mark && echo {number} > mark", "one"),), (step(f"grep -x {number} mark", "two"),)),
         )
-        jobs.append(
-            platform.job(clone_url=source.url, commit_sha=sha, payload=payload.model_dump(mode="json"))
-        )
+        jobs.append(platform.job(clone_url=source.url, commit_sha=sha, payload=payload.model_dump(mode="json")))
     async with run_worker(platform, make_services(storage=storage), {JobType.CI: HANDLERS[JobType.CI]}, slots=4):
         await asyncio.gather(*(platform.publish(job) for job in jobs))
         results = [await platform.result(job.id, 40) for job in jobs]

@@ -1,15 +1,14 @@
 """Discovery jobs over the cached repository."""
 
 import pytest
+
 from forge_cue import Evaluator
 from forge_project import ProjectComponent
-
 from forge_sdk.errors import ErrorCode
 from forge_sdk.models.discovery import ArtifactDefinition, DiscoveredProject, DiscoveryDocument
 from forge_sdk.models.jobs import GitContext, JobType
 from forge_worker.handlers import HANDLERS
 from forge_worker.handlers.discovery import missing_plugins
-
 
 
 @pytest.fixture
@@ -20,9 +19,7 @@ async def project(plugins):
 
 async def test_a_commit_becomes_a_document(platform, make_services, run_worker, source, project, tmp_path):
     sha = source.commit({"README.md": "nothing to discover"})
-    job = platform.job(
-        type=JobType.DISCOVERY, clone_url=source.url, commit_sha=sha, git=GitContext(branch="main")
-    )
+    job = platform.job(type=JobType.DISCOVERY, clone_url=source.url, commit_sha=sha, git=GitContext(branch="main"))
     async with run_worker(platform, make_services(project=project), HANDLERS):
         await platform.publish(job)
         result = await platform.result(job.id)

@@ -96,9 +96,7 @@ async def test_cancelling_ends_children_that_ignore_sigterm_and_left_the_session
     pids = tmp_path / "pids"
     pids.mkdir()
     task = asyncio.create_task(
-        run_process(
-            [sys.executable, "-c", STUBBORN, str(pids)], cwd=tmp_path, environment=ENVIRONMENT, grace_s=0.3
-        )
+        run_process([sys.executable, "-c", STUBBORN, str(pids)], cwd=tmp_path, environment=ENVIRONMENT, grace_s=0.3)
     )
     await eventually(lambda: len(list(pids.iterdir())) == 3, "three processes")
     found = [int(path.name) for path in pids.iterdir()]
@@ -129,9 +127,7 @@ async def test_a_program_gets_a_clean_end_before_a_hard_one(tmp_path: Path):
         started.set()
 
     script = "trap 'echo bye > farewell; exit 0' TERM; echo up; while :; do sleep 0.05; done"
-    task = asyncio.create_task(
-        run_process(["sh", "-c", script], cwd=tmp_path, environment=ENVIRONMENT, sink=sink)
-    )
+    task = asyncio.create_task(run_process(["sh", "-c", script], cwd=tmp_path, environment=ENVIRONMENT, sink=sink))
     await asyncio.wait_for(started.wait(), 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

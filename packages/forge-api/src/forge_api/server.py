@@ -21,6 +21,7 @@ from forge_dispatch import Dispatcher
 from forge_dispatch.connection import connect
 from forge_dispatch.streams import apply_definitions
 from forge_sdk.configuration import ApiConfiguration
+from forge_sdk.errors import TransientError
 from forge_sdk.logging import get_logger
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.retry import RetryPolicy
@@ -37,7 +38,7 @@ _logger = get_logger("forge_api.server")
 async def open_services(configuration: ApiConfiguration, *, apply_migrations: bool) -> AsyncIterator[Services]:
     """Everything that requests need, closed at the end; a transient error where a server stays away for a minute."""
     async with AsyncExitStack() as stack:
-        async with asyncio.timeout(STARTUP_TIMEOUT_S):
+        async with _startup():
             database = await wait_until_reachable(configuration.database, timeout_s=STARTUP_TIMEOUT_S)
             stack.push_async_callback(database.close)
             if apply_migrations:
@@ -101,6 +102,19 @@ async def _stopped_before(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
         return True
     finally:
         await _cancelled(stopping)
+
+
+@asynccontextmanager
+async def _startup() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(STARTUP_TIMEOUT_S):
+            yield
+    except TimeoutError as error:
+        raise TransientError(
+            f"database, NATS and object storage did not all answer within {STARTUP_TIMEOUT_S:g} s: check their "
+            "sections of the configuration and that they run",
+            component="api",
+        ) from error
 
 
 @asynccontextmanager

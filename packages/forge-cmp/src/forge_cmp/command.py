@@ -6,6 +6,7 @@ import sys
 from . import __version__
 from .errors import CmpError
 from .inputs import read_environment_file, read_pointer_file
+from .settings import DEFAULT_CACHE_BYTES, Settings
 
 USAGE = "usage: forge-cmp discover|generate   (in the directory that holds release.yaml)\n"
 FAILURE = 1
@@ -32,16 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
 def discover() -> bytes:
     """One line where this directory holds a valid pointer; raises `CmpError` where it doesn't."""
     content = read_pointer_file()
-    from .pointer import parse_pointer
+    from .cache import Cache
+    from .generation import described
 
-    return f"{parse_pointer(content)}\n".encode()
+    return described(Cache(os.environ.get("FORGE_CACHE_DIR") or None, DEFAULT_CACHE_BYTES), content)
 
 
 def generate() -> bytes:
     """The YAML stream of the release that the pointer names, and of the adjacent `env.yml`; raises `CmpError`."""
     from .cache import Cache
     from .generation import read_files, resources
-    from .settings import Settings
 
     pointer_file, environment_file = read_pointer_file(), read_environment_file()
     settings = Settings(os.environ)

@@ -1,6 +1,6 @@
-"""What `generate` keeps between runs.
+"""What `discover` and `generate` keep between runs.
 
-Two kinds of entries: what the two files say (so that a warm run needs no YAML parser), and the verified, rendered
+What the two files say (so that a warm run needs no YAML parser), and the verified, rendered
 resources of a release under its digest, the project that it must be of, and the keys that verified it: a key that is
 taken away takes its verdicts with it.
 """
@@ -11,6 +11,19 @@ from .settings import Settings
 
 _VERSION = __version__.encode()
 _FIELDS = 4
+
+
+def described(cache: Cache, pointer_file: bytes) -> bytes:
+    """One line that names the release of the pointer; raises `CmpError` where it is none."""
+    key = (b"description", _VERSION, pointer_file)
+    kept = cache.get(*key)
+    if kept is not None:
+        return kept
+    from .pointer import parse_pointer
+
+    line = f"{parse_pointer(pointer_file)}\n".encode()
+    cache.put(line, *key)
+    return line
 
 
 def read_files(cache: Cache, pointer_file: bytes, environment_file: bytes) -> tuple[tuple[str, ...], bytes]:

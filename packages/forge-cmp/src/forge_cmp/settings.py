@@ -4,9 +4,11 @@ What an application may set arrives with the prefix `ARGOCD_ENV_` and is never r
 registry or the keys that its release is verified with.
 """
 
-from collections.abc import Mapping
-
 from .errors import CmpError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as in `typing`, which costs a warm run more than the rest of this module
+    from collections.abc import Mapping
 
 MAX_KEY_BYTES = 16 * 1024
 DEFAULT_DEADLINE_S = 50.0
@@ -16,7 +18,7 @@ DEFAULT_CACHE_BYTES = 256 * 1024 * 1024
 class Settings:
     """What the platform team configured. Key files are read here: their content is part of every verdict."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: "Mapping[str, str]") -> None:
         self.registry = _required(environment, "FORGE_REGISTRY")
         self.plain_http = _flag(environment, "FORGE_REGISTRY_PLAIN_HTTP", default=False)
         self.ca_file = environment.get("FORGE_REGISTRY_CA_FILE") or None
@@ -55,21 +57,21 @@ def _read_key(path: str) -> bytes:
         raise _invalid("FORGE_PUBLIC_KEY_FILES", f"{path} can't be read: {error.strerror}") from error
 
 
-def _required(environment: Mapping[str, str], name: str) -> str:
+def _required(environment: "Mapping[str, str]", name: str) -> str:
     value = environment.get(name, "")
     if not value:
         raise _invalid(name, "is not set: give the registry's host, host[:port]")
     return value
 
 
-def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+def _flag(environment: "Mapping[str, str]", name: str, *, default: bool) -> bool:
     value = environment.get(name, "").lower()
     if value in {"", "true", "1", "false", "0"}:
         return default if not value else value in {"true", "1"}
     raise _invalid(name, f"{value!r} is neither true nor false")
 
 
-def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+def _number(environment: "Mapping[str, str]", name: str, default: float) -> float:
     text = environment.get(name, "")
     if not text:
         return default

@@ -32,7 +32,9 @@ logger = get_logger(__name__)
 class PoolConsumer:
     """Takes messages of one queue, each handled by `handle` in a task of its own, at most `slots` at once."""
 
-    def __init__(self, connection: Client, queue: Queue, slots: int, handle: Callable[[Msg], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self, connection: Client, queue: Queue, slots: int, handle: Callable[[Msg], Coroutine[Any, Any, None]]
+    ) -> None:
         self._connection, self._queue, self._slots, self._handle = connection, queue, slots, handle
         self._tasks: set[asyncio.Task[None]] = set()
         self._demand, self._heard = 0, 0.0

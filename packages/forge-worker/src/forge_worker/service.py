@@ -31,6 +31,7 @@ from forge_worker.connection import PATIENCE_S, PAUSE_S, bucket, connect, wait_f
 from forge_worker.consumer import PoolConsumer
 from forge_worker.delivery import DeliveryHandler
 from forge_worker.execution.environment import sweep_private_folders
+from forge_worker.execution.process_tree import end_orphans
 from forge_worker.git.cache import RepositoryCache
 from forge_worker.git.worktrees import Worktrees
 from forge_worker.handlers import HANDLERS
@@ -172,6 +173,8 @@ class WorkerService:
 
     async def _sweep(self, services: Services) -> None:
         cache = self._configuration.cache
+        if orphans := await end_orphans():
+            logger.warning("orphans_ended", count=orphans)
         await sweep_private_folders(cache.workspace)
         await services.repositories.evict()
         await services.worktrees.sweep(cache.repositories)

@@ -215,6 +215,22 @@ class Shelf:
         return published
 
 
+class Vault:
+    """A secret resolver that knows one secret."""
+
+    name = "vault"
+    schema = "{path!: string}"
+    settings: type[BaseModel] | None = None
+
+    class Reference(ClosedModel):
+        path: str
+
+    configuration: type[BaseModel] = Reference
+
+    async def resolve(self, reference: Any, context: Any) -> Secret:
+        return Secret({"publishers/acme/Shop/token": "value-of-the-token"}[reference.fields["path"]])
+
+
 @pytest.fixture
 def builder() -> Builder:
     return Builder()
@@ -227,7 +243,7 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def plugins(builder: Builder, shelf: Shelf) -> Plugins:
-    return Plugins(producers={"builder": builder}, publishers={"shelf": shelf})
+    return Plugins(producers={"builder": builder}, publishers={"shelf": shelf}, secret_resolvers={"vault": Vault()})
 
 
 @pytest.fixture

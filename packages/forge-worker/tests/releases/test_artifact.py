@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from forge_oci.core.publications import PUBLICATIONS_TYPE, newest_publications, unpack_publications
@@ -12,6 +14,7 @@ from forge_sdk.errors import (
     PlatformError,
     TransientError,
 )
+from forge_sdk.secrets import SecretReference
 from forge_worker.handlers.artifact import ArtifactHandler
 
 CHECKPOINTS = ["preflight", "restore", "checkout", "build", "verify", "scan", "seal", "publish", "attach"]
@@ -151,8 +154,6 @@ async def test_a_failing_publisher_is_recorded(jobs, shelf, platform_api, error,
 
 @pytest.mark.usefixtures("no_sbom")
 async def test_publishers_run_in_parallel(jobs, shelf):
-    import asyncio
-
     shelf.barrier = asyncio.Barrier(3)
     output = await jobs.run(ArtifactHandler(), jobs.artifact("one", "two", "three"))
     assert all(result.succeeded for result in output.artifact.publishers)
@@ -247,4 +248,36 @@ async def test_nothing_is_left_on_disk(jobs, configuration, builder, observer):
     with pytest.raises(Exception, match="scan"):
         await jobs.run(ArtifactHandler(), jobs.artifact("one", release=9))
     assert not builder.staging.exists()
+    assert not list((configuration.cache.workspace / "private").iterdir())
+
+
+@pytest.mark.usefixtures("no_sbom")
+async def test_secrets_of_publishers_are_in_no_result_and_no_log(jobs, shelf, platform_api, storage):
+    job = jobs.artifact("one")
+    reference = {"provider": "vault", "path": "publishers/acme/Shop/token"}
+    job.payload["publishers"][0]["credentials"] = reference
+
+    async def leak(request, context):
+        secret = await context.secret(SecretReference.model_validate(request.repo_config["credentials"]))
+        context.logger.info("using %s", secret.reveal())
+        raise LookupError(f"refused {secret.reveal()}")
+
+    shelf.publish = leak
+    output = await jobs.run(ArtifactHandler(), job)
+    assert output.artifact.publishers[0].error.message == "LookupError: refused ***"
+    log = await storage.get(output.logs_key, limit=10_000)
+    assert b"using ***" in log
+    assert "the-token" not in f"{output.model_dump_json()}{platform_api.requests}{log.decode()}"
+
+
+@pytest.mark.usefixtures("no_sbom")
+async def test_a_cancelled_job_leaves_no_folder_and_no_process(jobs, shelf, configuration):
+    shelf.barrier = asyncio.Barrier(2)
+    task = asyncio.create_task(jobs.run(ArtifactHandler(), jobs.artifact("one")))
+    async with asyncio.timeout(30):
+        while not shelf.barrier.n_waiting:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert not list((configuration.cache.workspace / "private").iterdir())

@@ -52,6 +52,12 @@ def deploy(jobs):
     return run
 
 
+async def test_file_urls_work_like_paths(gitops_remote, tmp_path):
+    url = f"file://{gitops_remote.path}"
+    repository = GitOpsRepository(GitOps(url=url), tmp_path / "clones", _no_credentials)
+    assert (await repository.commit(_change(1))).sha == gitops_remote.commits()[0]
+
+
 async def test_the_pointer_is_committed(deploy, gitops_remote):
     before = gitops_remote.commits()
     output = await deploy(_pointer(approved_by=("bob@example.com", "carol@example.com")))

@@ -45,6 +45,8 @@ class Evaluated:
         struct = self.at(*parts)
         if not isinstance(struct, dict):
             return []
+        if len(struct) == 1:
+            return list(struct)
         order = {path: index for index, path in enumerate(self.positions)}
         return sorted(struct, key=lambda name: order.get(format_path([*parts, name]), len(order)))
 

@@ -19,14 +19,6 @@ _UNDEFINED = re.compile(r"undefined field: \"?([^\"]+)\"?")
 _NAME_HINT = (
     "names are letters and digits, with single dots, hyphens or underscores between them, at most 63 characters"
 )
-_FORMAT_HINTS = {
-    "timeout": "write a duration such as 90s, 10m or 1h30m",
-    "forgeVersion": 'write a version such as "v0.1.0"',
-    "env": "write the name of an environment variable, such as API_TOKEN",
-    "name": "letters, digits and hyphens, at most 63 characters, no hyphen at the ends",
-    "apiVersion": 'write a version such as "v1" or "apps/v1"',
-    "kind": 'write a kind such as "Deployment"',
-}
 
 
 class Explainer:
@@ -113,9 +105,29 @@ def _place(error: CueError, evaluated: Evaluated, parts: tuple[Part, ...]) -> Po
 
 
 def _hint(error: CueError, parts: tuple[Part, ...]) -> str:
-    last = parts[-1] if parts else None
-    if "out of bound" in error.message and isinstance(last, str):
-        return _FORMAT_HINTS.get(last, "")
     if error.kind == "required":
-        return f"add the field {last!r}" if last is not None else "add the field"
+        return f"add the field {parts[-1]!r}" if parts else "add the field"
+    if "=~" in error.message:
+        return _format_hint(parts)
     return "give it a concrete value" if error.kind == "incomplete" else ""
+
+
+def _format_hint(parts: tuple[Part, ...]) -> str:
+    """What a text with a pattern of the platform's schema must look like."""
+    hint = ""
+    match parts:
+        case ("phases", _, "timeout") | ("ci", "phases", _, _, "timeout"):
+            hint = "write a duration such as 90s, 10m or 1h30m"
+        case ("forgeVersion",):
+            hint = 'write a version such as "v0.1.0"'
+        case ("name",):
+            hint = "letters, digits and hyphens, at most 63 characters, no hyphen at the ends"
+        case ("ci", "phases", _, _, "secrets", _, "env"):
+            hint = "write the name of an environment variable, such as API_TOKEN"
+        case ("deployment", "resources", _, "apiVersion"):
+            hint = 'write a version such as "v1" or "apps/v1"'
+        case ("deployment", "resources", _, "kind"):
+            hint = 'write a kind such as "Deployment"'
+        case ("deployment", "resources", _, "metadata", _):
+            hint = "letters, digits, dots and hyphens, beginning and ending with a letter or digit"
+    return hint

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import shutil
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
@@ -13,7 +12,7 @@ from typing import IO, Any
 
 from forge_sdk.errors import ConfigurationError
 from forge_sdk.logging import get_logger
-from forge_worker.execution.process_tree import MARKER, ProcessTree
+from forge_worker.execution.process_tree import MARKER, ProcessTree, new_marker
 
 Sink = Callable[[bytes], Awaitable[None]]
 CHUNK = 64 * 1024
@@ -46,15 +45,17 @@ async def run_process(
     error_sink: Sink | None = None,
     input: bytes | None = None,  # noqa: A002 - named as in subprocess
     grace_s: float = GRACE_S,
+    stragglers: bool = True,
 ) -> ProcessEnd:
     """Run `argv` to its end with `environment` and a marker; output goes to `sink` in chunks as it comes.
 
     Standard error goes to `error_sink`, or without one to `sink` as well. When the calling task is cancelled (job
     cancelled, `asyncio.timeout`), the whole process tree gets SIGTERM, after `grace_s` SIGKILL, and the call raises
-    `CancelledError`. What a finished program left running is ended too. Raises `ConfigurationError` where the program
+    `CancelledError`. What a finished program left running is ended too, unless `stragglers` is false, which spares the
+    search after programs that leave nothing. Raises `ConfigurationError` where the program
     does not exist or can't be started, and what a sink raises, after ending the tree.
     """
-    marker = secrets.token_hex(16)
+    marker = new_marker()
     output, output_end = await _pipe()
     errors, errors_end = (output, None) if error_sink is None else await _pipe()
     stdin = _input_file(input)
@@ -76,7 +77,7 @@ async def run_process(
     except BaseException:
         await _uninterrupted(_finish(process, tree, pumps, grace_s))
         raise
-    await _uninterrupted(_finish(process, tree, pumps, STRAGGLER_GRACE_S))
+    await _uninterrupted(_finish(process, tree if stragglers else None, pumps, STRAGGLER_GRACE_S))
     for pump in pumps:
         if not pump.cancelled() and (error := pump.exception()) is not None:
             raise error
@@ -152,8 +153,10 @@ async def _ended(process: Process, pumps: list["asyncio.Task[None]"]) -> int:
         waiting.cancel()
 
 
-async def _finish(process: Process, tree: ProcessTree, pumps: list["asyncio.Task[None]"], grace_s: float) -> None:
-    if not await tree.end(grace_s):
+async def _finish(
+    process: Process, tree: ProcessTree | None, pumps: list["asyncio.Task[None]"], grace_s: float
+) -> None:
+    if tree is not None and not await tree.end(grace_s):
         logger.error("process_tree_survived", pid=process.pid)
     try:
         async with asyncio.timeout(DRAIN_TIMEOUT_S):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import time
 from contextlib import suppress
@@ -9,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARKER = "FORGE_EXECUTION"
-"""Environment variable that every process of a tree inherits, by which one that forked away is found."""
+"""Environment variable that every process of a tree inherits, by which one that forked away is found. Its value is
+`<worker's process id>.<its start>.<random>`, so that a later worker knows what a dead one left."""
 POLL_S = 0.02
 KILL_PATIENCE_S = 5.0
 PROC = Path("/proc")
@@ -30,6 +32,11 @@ class ProcessTree:
     root: int
     marker: str
     _known: set[tuple[int, int]] = field(default_factory=set)
+    _since: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        root = _read(self.root)
+        self._since = root.started if root is not None else 0
 
     async def end(self, grace_s: float) -> bool:
         """SIGTERM to all, after `grace_s` SIGKILL until nothing is left; whether nothing is."""
@@ -53,7 +60,8 @@ class ProcessTree:
         return True
 
     def _members(self) -> list[_Process]:
-        processes = {process.pid: process for process in _processes()}
+        # Who is older than the root is none of its descendants; leaving those out spares most of the reading.
+        processes = {process.pid: process for process in _processes() if process.started >= self._since}
         found = {pid for pid, process in processes.items() if self._belongs(process)}
         grown = True
         while grown:
@@ -68,8 +76,38 @@ class ProcessTree:
         return (
             process.session == self.root
             or (process.pid, process.started) in self._known
-            or _has_marker(process.pid, f"{MARKER}={self.marker}".encode())
+            or _marker(process.pid) == self.marker
         )
+
+
+def new_marker() -> str:
+    """A marker of this process for one tree."""
+    return f"{_owner(os.getpid())}.{secrets.token_hex(16)}"
+
+
+async def end_orphans() -> int:
+    """End the processes of workers that died without ending them; how many there were."""
+    orphans = await asyncio.to_thread(_orphans)
+    for process in orphans:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, signal.SIGKILL)
+    return len(orphans)
+
+
+def _orphans() -> list[_Process]:
+    found = [(process, _marker(process.pid)) for process in _processes()]
+    return [process for process, marker in found if marker and not _owner_lives(marker)]
+
+
+def _owner(pid: int) -> str:
+    process = _read(pid)
+    return f"{pid}.{process.started if process is not None else 0}"
+
+
+def _owner_lives(marker: str) -> bool:
+    owner = marker.rpartition(".")[0]
+    pid = owner.partition(".")[0]
+    return pid.isdigit() and _owner(int(pid)) == owner
 
 
 def _processes() -> list[_Process]:
@@ -89,8 +127,12 @@ def _read(pid: int) -> _Process | None:
     return _Process(pid=pid, started=int(fields[19]), parent=int(fields[1]), session=int(fields[3]))
 
 
-def _has_marker(pid: int, marker: bytes) -> bool:
+def _marker(pid: int) -> str | None:
     try:
-        return marker in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return None
+    prefix = f"{MARKER}=".encode()
+    found = (variable.removeprefix(prefix) for variable in variables if variable.startswith(prefix))
+    value = next(found, None)
+    return value.decode(errors="replace") if value is not None else None

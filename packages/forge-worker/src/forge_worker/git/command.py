@@ -114,6 +114,7 @@ class Git:
                     sink=output.add,
                     error_sink=errors.add,
                     input=data,
+                    stragglers=False,
                 )
         except TimeoutError as error:
             raise TransientError(

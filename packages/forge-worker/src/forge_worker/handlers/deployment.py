@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
+from forge_sdk.errors import AuthenticationError, ConfigurationError, ErrorCode, PlatformError
 from forge_sdk.models.payloads import DeploymentJobOutput, DeploymentPayload
 from forge_sdk.secrets import Secret
 from forge_worker.checkpoints import Checkpoint, run_checkpoints
@@ -56,6 +56,11 @@ async def push(state: DeploymentState) -> None:
     repository = GitOpsRepository(configuration.gitops, configuration.cache.workspace / "gitops", credentials)
     try:
         state.committed = await repository.commit(state.change)
+    except AuthenticationError as error:
+        raise AuthenticationError(
+            f"the GitOps repository refused the worker: check gitops.credentials of its configuration: {error.message}",
+            component=COMPONENT,
+        ) from error
     except PlatformError as error:
         if error.code is not ErrorCode.GIT_FAILED:
             raise

@@ -1,5 +1,6 @@
 """Release jobs: render, pack, push, sign."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ async def render(state: ReleaseState) -> None:
 async def pack(state: ReleaseState) -> None:
     """Make the release image."""
     job, payload = state.context.job, state.payload
-    summary = summarise(state.files)
+    summary = await asyncio.to_thread(summarise, state.files)
     state.resources = tuple(summary)
     kinds = Counter(entry.partition("/")[0] for entry in summary)
     metadata = {
@@ -93,7 +94,7 @@ async def pack(state: ReleaseState) -> None:
     prefix = state.context.services.configuration.registry.release_prefix
     try:
         state.repository = repository_path(prefix, job.repository, payload.project)
-        state.image = pack_release(metadata, state.files)
+        state.image = await asyncio.to_thread(pack_release, metadata, state.files)
     except OciError as error:
         raise PlatformError(
             f"the release of {payload.project} can't be packed: {error}",

@@ -1,5 +1,6 @@
 """The tracking image of an artifact: made, compared with one that is there, pushed and signed."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,7 +72,7 @@ async def seal(
     tag = tracking_tag(facts.commit)
     image = await _existing(client, repository, tag, artifact)
     if image is None:
-        image = pack(artifact, facts, sbom)
+        image = await asyncio.to_thread(pack, artifact, facts, sbom)
     try:
         return await _push(client, signer, image, repository, tag)
     except AlreadyExists:
