@@ -8,7 +8,8 @@ import pytest
 from forge_dispatch import Dispatcher, DispatcherSettings
 from forge_dispatch.connection import connect
 from forge_sdk.configuration import Nats
-from forge_sdk.errors import TransientError
+from forge_sdk.errors import AuthenticationError, TransientError
+from forge_servers.nats_settings import NatsSettings, User
 
 
 @pytest.fixture
@@ -64,3 +65,17 @@ async def test_no_server_at_the_first_connection_names_the_address(server):
     server.stop_blocking()
     with pytest.raises(TransientError, match=url):
         await asyncio.wait_for(connect(Nats(url=url), f"test-{uuid4()}"), 30)
+
+
+async def test_a_refused_user_is_told_which_section_to_check(make_nats_server, tmp_path):
+    server = make_nats_server(settings=NatsSettings(users=(User("forge", "right"),)))
+    password = tmp_path / "password"
+    password.write_text("wrong")
+    password.chmod(0o600)
+    url = f"nats://127.0.0.1:{server.port}"
+    with pytest.raises(AuthenticationError, match="refused user forge: check the section nats"):
+        await connect(Nats(url=url, user="forge", password_file=password), "test")
+    password.write_text("right")
+    connection = await connect(Nats(url=url, user="forge", password_file=password), "test")
+    assert connection.is_connected
+    await connection.close()

@@ -279,11 +279,21 @@ async def define_streams(connection: Any, ack_wait_s: float = ACK_WAIT_S) -> Non
         await jetstream.create_key_value(KeyValueConfig(bucket=name))
 
 
+async def connect(url: str, reconnected: Any = None) -> Any:
+    return await nats.connect(
+        url, reconnect_time_wait=0.05, max_reconnect_attempts=-1, error_cb=_ignore, reconnected_cb=reconnected
+    )
+
+
+async def _ignore(error: Exception) -> None:
+    """Tests that stop the server expect errors of the connection."""
+
+
 class Platform:
     """NATS as a dispatcher sees it."""
 
-    def __init__(self, connection: Any, url: str) -> None:
-        self.connection, self.url = connection, url
+    def __init__(self, connection: Any, server: Any) -> None:
+        self.connection, self.server, self.url = connection, server, server.url
         self.jetstream = connection.jetstream()
         self.inbox = connection.new_inbox()
         self.replies: list[JobResult] = []
@@ -329,10 +339,10 @@ class Platform:
 
 @pytest.fixture
 async def platform(make_nats_server: Any) -> AsyncIterator[Platform]:
-    url = make_nats_server().url
-    connection = await nats.connect(url)
+    server = make_nats_server()
+    connection = await connect(server.url)
     await define_streams(connection)
-    platform = Platform(connection, url)
+    platform = Platform(connection, server)
 
     async def arrived(message: Any) -> None:
         platform.replies.append(JobResult.model_validate_json(message.data))
@@ -364,7 +374,13 @@ async def run_worker(
     platform: Platform, services: Services, handlers: dict[JobType, Any], *, slots: int = 2, name: str = "worker"
 ) -> AsyncIterator[Worker]:
     """A worker on its own connection; at the end its connection is cut, as if it had died."""
-    connection = await nats.connect(platform.url)
+    consumers: list[PoolConsumer] = []
+
+    async def reconnected() -> None:
+        for consumer in consumers:
+            consumer.reconnected()
+
+    connection = await connect(platform.url, reconnected)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(connection.close)
         await stack.enter_async_context(services.statuses.running())
@@ -373,7 +389,6 @@ async def run_worker(
         runner = JobRunner(services, watch, name, handlers)
         claims = ClaimStore(bucket(connection, JOBS_BUCKET), name)
         delivery = DeliveryHandler(connection, claims, runner, worker=name, ack_wait_s=ACK_WAIT_S)
-        consumers = []
         for queue in QUEUES:
 
             async def handle(message: Any, queue: Queue = queue) -> None:

@@ -326,11 +326,32 @@ async def test_rubbish_is_removed_and_does_not_stop_the_pool(platform, services,
         assert (await platform.result(job.id)).status == "success"
 
 
-async def test_pulling_goes_on_after_nats_was_away(platform, services, run_worker, make_nats_server):
-    handler = Handler()
+async def test_a_restart_of_nats_costs_no_job(platform, services, run_worker):
+    release = asyncio.Event()
+
+    async def wait(context):
+        await release.wait()
+        return Output(text="survived")
+
+    handler, running, later = Handler(wait), platform.job(), platform.job()
     async with run_worker(platform, services, {JobType.CI: handler}, slots=1):
-        for _ in range(3):
-            job = platform.job()
-            await platform.publish(job)
-            await platform.result(job.id)
-    assert handler.runs == 3
+        await platform.publish(running)
+        await handler.started.get()
+        await asyncio.to_thread(platform.server.stop_blocking)
+        release.set()
+        await asyncio.to_thread(platform.server.start_blocking)
+        assert (await platform.result(running.id, 40)).status == "success"
+        await platform.publish(later)
+        assert (await platform.result(later.id, 40)).status == "success"
+    assert handler.runs == 2
+
+
+async def test_an_idle_worker_takes_jobs_after_a_restart_of_nats(platform, services, run_worker):
+    first, later = platform.job(), platform.job()
+    async with run_worker(platform, services, {JobType.CI: Handler()}):
+        await platform.publish(first)
+        await platform.result(first.id)
+        await asyncio.to_thread(platform.server.stop_blocking)
+        await asyncio.to_thread(platform.server.start_blocking)
+        await platform.publish(later)
+        assert (await platform.result(later.id)).status == "success"

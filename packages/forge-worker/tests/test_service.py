@@ -162,7 +162,7 @@ async def test_sigterm_hands_a_long_job_to_another_worker(platform, source, star
     first = start_worker()
     job = ci_job(platform, source, f"echo $$ >> {tmp_path}/pids; test -e {tmp_path}/go || exec sleep 600")
     await platform.publish(job)
-    await eventually(lambda: (tmp_path / "pids").exists(), "the step runs")
+    await eventually((tmp_path / "pids").exists, "the step runs")
     first.send_signal(signal.SIGTERM)
     assert await ended(first) == 0
     assert not alive(int((tmp_path / "pids").read_text().split()[0]))
@@ -177,7 +177,7 @@ async def test_kill_minus_nine_in_the_middle_of_a_task(platform, source, start_w
     first = start_worker()
     job = ci_job(platform, source, f"echo $$ >> {tmp_path}/pids; test -e {tmp_path}/go || exec sleep 600")
     await platform.publish(job)
-    await eventually(lambda: (tmp_path / "pids").exists(), "the step runs")
+    await eventually((tmp_path / "pids").exists, "the step runs")
     first.kill()
     await ended(first)
     (tmp_path / "go").touch()

@@ -42,20 +42,35 @@ async def test_a_crash_between_result_and_record_loses_nothing(platform, make_do
 async def test_a_failure_before_the_crash_is_still_the_runs_error(platform, make_document, make_project, make_error):
     worker = platform.worker
     worker.document = make_document(make_project("api", "check"), make_project("web", "check"))
+    worker.fail["ci check/api"] = make_error("2 tests failed")
     run_id = await platform.start()
     await platform.finished(run_id)
-    # As a worker's report leaves it when the process ends before the result is recorded.
-    task = "task_executions where project_name = 'api'"
-    await platform.fetch("update pipeline_runs set status = 'running', completed_at = null")
+    executed = list(worker.executed)
+    # What is there when the process ends after the first result of a group was recorded.
+    await platform.fetch("update pipeline_runs set status = 'running', error = null, completed_at = null")
     await platform.fetch("update phase_executions set status = 'running' where phase_name = 'check'")
-    await platform.fetch("update task_executions set status = 'pending' where project_name = 'web'")
-    await platform.fetch(f"update task_executions set status = 'failed' where id = (select id from {task})")
+    await platform.fetch("update task_executions set status = 'running' where project_name = 'web'")
     async with platform.new_engine() as platform.engine:
         await platform.engine.resume()
         run = await platform.finished(run_id)
     assert run.status == "failed"
-    assert [found.code for found in chain(run.error)][:2] == ["run_failed", "task_failed"]
-    assert sorted(worker.executed) == ["ci check/api", "ci check/web", "discovery"]
+    assert [found.code for found in chain(run.error)] == ["run_failed", "task_failed", "step_failed", "build_failed"]
+    assert worker.executed == executed
+
+
+async def test_a_failed_task_whose_result_has_expired_stays_failed(platform, make_document, make_project, make_error):
+    worker = platform.worker
+    worker.document = make_document(make_project("api", "check"))
+    worker.fail["ci check/api"] = make_error("2 tests failed")
+    run_id = await platform.start()
+    await platform.finished(run_id)
+    await worker.entries.purge(str(worker.jobs["ci check/api"].id))
+    await platform.fetch("update pipeline_runs set status = 'running', error = null, completed_at = null")
+    async with platform.new_engine() as platform.engine:
+        await platform.engine.resume()
+        run = await platform.finished(run_id)
+    assert (run.status, run.phases[0].tasks[0].status) == ("failed", "failed")
+    assert worker.executed.count("ci check/api") == 1
 
 
 async def test_a_cancel_before_the_crash_is_carried_out_after_it(platform, make_document, make_project):
@@ -84,3 +99,22 @@ async def test_a_document_that_is_gone_errors_the_run(platform, storage, make_do
         await platform.engine.resume()
         run = await platform.finished(run_id)
     assert (run.status, run.error.code) == ("errored", "not_found")
+
+
+async def test_lost_connections_to_the_database_are_stood(platform, make_document, make_project):
+    worker = platform.worker
+    worker.document = make_document(make_project("api", "check", "test"))
+    worker.hold = {"ci check/api"}
+    run_id = await platform.start()
+    await platform.running("ci check/api")
+    others = "datname = current_database() and pid <> pg_backend_pid()"
+    await platform.fetch(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}")
+    worker.hold = set()
+    assert (await platform.finished(run_id)).status == "success"
+
+
+async def test_a_record_that_can_not_be_kept_errors_the_run(platform, make_document, make_project):
+    platform.worker.document = make_document(make_project("api", "check"))
+    await platform.fetch("alter table task_executions add check (status <> 'success')")
+    run = await platform.run()
+    assert (run.status, run.error.component) == ("errored", "database")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from forge_sdk.configuration import Nats
 
 BUCKETS = (JOBS_BUCKET, CONTROL_BUCKET)
+# A server that lacks something (replicas, for example) says 500; 503 means that it is not ready.
+REFUSALS = (nats.js.errors.BadRequestError, nats.js.errors.ServerError)
 Values = dict[str, Any]
 
 
@@ -108,14 +110,14 @@ async def _apply_stream(jetstream: JetStreamContext, wanted: Values) -> None:
         return
     try:
         await jetstream.update_stream(info.config.evolve(**wanted))
-    except nats.js.errors.APIError as error:
+    except REFUSALS as error:
         raise _refused(f"stream {name}", differences, error) from error
 
 
 async def _create_stream(jetstream: JetStreamContext, wanted: Values) -> None:
     try:
         await jetstream.add_stream(StreamConfig(**wanted))
-    except nats.js.errors.BadRequestError as error:
+    except REFUSALS as error:
         raise ConfigurationError(
             f"stream {wanted['name']} can't be created: {reason(error)}", component=COMPONENT
         ) from error
@@ -135,7 +137,7 @@ async def _apply_consumer(jetstream: JetStreamContext, queue: Queue, ack_wait_s:
         return
     try:
         await jetstream.add_consumer(queue.stream, ConsumerConfig(**wanted))
-    except nats.js.errors.APIError as error:
+    except REFUSALS as error:
         raise _refused(f"consumer {queue.consumer} of stream {queue.stream}", differences, error) from error
 
 

@@ -169,8 +169,9 @@ class _Outcomes:
         self.cancelled = False
 
     def take(self, task: TaskRow, result: JobResult, output: CiOutput | None) -> None:
-        if result.status == "failed" or task.status is ExecutionStatus.FAILED:
-            error = task_failed(task.phase, task.project, output, result.error if result.status == "failed" else None)
+        has_failed = result.status == "failed"
+        if has_failed or (result.status == "cancelled" and task.status is ExecutionStatus.FAILED):
+            error = task_failed(task.phase, task.project, output, result.error if has_failed else None)
             self.failed.append((task, error.to_detail()))
         elif result.status == "cancelled":
             self.cancelled = True
