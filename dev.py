@@ -163,6 +163,8 @@ def install_group(folder: Path, group: str) -> int:
         "--group",
         f"{pyproject}:{group}",
     ]
+    if folder.resolve() == ROOT:
+        command.append("--compile-bytecode")  # whole platforms start from these environments
     project = tomllib.loads(pyproject.read_text()).get("project")
     return subprocess.call([*command, *([project["name"]] if project else [])], cwd=ROOT)
 

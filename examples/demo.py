@@ -96,6 +96,8 @@ class Demo:
     def summary(self, seconds: float) -> None:
         release, deployment = self.run_facts["releases"][0], self.run_facts["deployments"][0]
         table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
         table.add_row("run", f"{self.run_facts['id']} {self.run_facts['status']}")
         table.add_row("release", f"{release['canonical_id']}, number {release['release_number']}, {release['status']}")
         table.add_row("release image", f"{release['oci_uri']} ({release['oci_digest']})")
@@ -171,7 +173,7 @@ class Demo:
         for pointer in pointers:
             self._call([str(BIN / "forge-cmp"), "discover"], cwd=pointer.parent, extra=variables)
             self.manifests += self._call([str(BIN / "forge-cmp"), "generate"], cwd=pointer.parent, extra=variables)
-        console.print(self.manifests, markup=False)
+        console.print(self.manifests, markup=False, soft_wrap=True)
         digest = hashlib.sha256(self.manifests.encode()).hexdigest()
         again = "".join(self._call([str(BIN / "forge-cmp"), "generate"], cwd=pointer.parent, extra=variables) for pointer in pointers)
         if hashlib.sha256(again.encode()).hexdigest() != digest:

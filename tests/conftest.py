@@ -1,134 +1,23 @@
-"""What the suites of the whole platform share: a platform of their own, a package index, and repositories."""
+"""Fixtures of the suites of the whole platform."""
 
-import json
-import os
-import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import bcrypt
 import pytest
-
-BIN = Path(sys.executable).parent
-AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
-INDEX_USER, INDEX_PASSWORD = "ci", "s3cret-index-password"
-SECRET = "publishers/pypi/token"
-# Redelivery after the death of a worker is what several tests wait for.
-FAST_REDELIVERY = "nats: {ack_wait_s: 2}\n"
-WAIT_S = 90
-
-
-@dataclass
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-class Platform:
-    """An embedded platform in a data directory of its own, driven by the command `forge`."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.environment = {**os.environ, "FORGE_HOME": str(home), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-
-    def forge(self, *arguments: str, timeout: float = WAIT_S) -> Done:
-        command = [str(BIN / "forge"), *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        command = [str(BIN / "forge"), *arguments]
-        return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def configure(self, service: str, text: str) -> None:
-        file = self.home / "config" / f"{service}.yaml"
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.write_text(text)
-
-    def remember(self, name: str, value: str) -> None:
-        with (self.home / "secrets.toml").open("a") as file:
-            file.write(f'"{name}" = "{value}"\n')
-
-    def services(self) -> dict[str, Any]:
-        return self.forge("status", "--json").json().get("services", {})
-
-    def kill(self, service: str) -> int:
-        pid = self.services()[service]["pid"]
-        os.kill(pid, signal.SIGKILL)
-        return pid
-
-    @property
-    def ports(self) -> dict[str, int]:
-        return json.loads((self.home / "platform.json").read_text())["ports"]
-
-    @property
-    def api(self) -> str:
-        return f"http://127.0.0.1:{self.ports['api']}"
-
-
-@dataclass
-class Index:
-    """A running package index."""
-
-    url: str
-    folder: Path
-
-
-class Repository:
-    """A git repository that a test writes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True)
-        self.git("init", "-q", "-b", "main")
-
-    def git(self, *arguments: str) -> str:
-        command = ["git", "-C", str(self.folder), *AUTHOR, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    def write(self, files: dict[str, str]) -> "Repository":
-        for name, text in files.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return self
-
-    def commit(self, message: str = "change") -> str:
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
-
-
-def eventually(condition: Callable[[], Any], what: str, seconds: float = WAIT_S) -> Any:
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    return pytest.fail(f"{what}: not within {seconds:.0f} s")
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+from harness import (
+    FAST_REDELIVERY,
+    INDEX_PASSWORD,
+    INDEX_USER,
+    SECRET,
+    Index,
+    Platform,
+    Repository,
+    answers,
+    eventually,
+)
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +29,9 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
     started = found.forge("up")
     if started.code != 0:
         log = found.home / "logs"
-        pytest.fail(f"forge up failed: {started.err}\n" + "\n".join(path.read_text()[-3000:] for path in log.glob("*.log")))
+        pytest.fail(
+            f"forge up failed: {started.err}\n" + "\n".join(path.read_text()[-3000:] for path in log.glob("*.log"))
+        )
     found.remember(SECRET, f"{INDEX_USER}:{INDEX_PASSWORD}")
     yield found
     stopped = found.forge("down", "--purge")
@@ -157,11 +48,26 @@ def index(tmp_path_factory) -> Iterator[Index]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port), "-P", str(htpasswd), "-a", "update"]
-    process = subprocess.Popen([*command, "--disable-fallback", str(packages)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "pypiserver",
+        "run",
+        "-i",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-P",
+        str(htpasswd),
+        "-a",
+        "update",
+    ]
+    process = subprocess.Popen(
+        [*command, "--disable-fallback", str(packages)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     url = f"http://127.0.0.1:{port}/simple/"
     try:
-        eventually(lambda: process.poll() is None and _answers(url), "package index")
+        eventually(lambda: process.poll() is None and answers(url), "package index")
         yield Index(url, packages)
     finally:
         process.terminate()
@@ -171,11 +77,3 @@ def index(tmp_path_factory) -> Iterator[Index]:
 @pytest.fixture
 def make_repository(tmp_path) -> Callable[[str], Repository]:
     return lambda name: Repository(tmp_path / name)
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=1).close()
-    except (urllib.error.URLError, ConnectionError):
-        return False
-    return True

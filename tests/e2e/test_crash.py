@@ -5,7 +5,7 @@ import signal
 
 import configurations
 import pytest
-from conftest import FAST_REDELIVERY, Platform, alive, eventually
+from harness import FAST_REDELIVERY, Platform, alive, eventually
 
 
 @pytest.fixture
@@ -20,7 +20,9 @@ def own_platform(tmp_path):
 
 def test_supervisor_killed_takes_everything_along_and_the_next_up_goes_on(own_platform, make_repository):
     repository = make_repository("kept")
-    repository.write({".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step("true")}).commit()
+    repository.write(
+        {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step("true")}
+    ).commit()
     run = own_platform.forge("run", str(repository.folder), "--json").json()
     status = own_platform.forge("status", "--json").json()
     children = [service["pid"] for service in status["services"].values()]
@@ -36,7 +38,9 @@ def test_supervisor_killed_takes_everything_along_and_the_next_up_goes_on(own_pl
 def test_run_goes_on_after_the_death_of_the_api(own_platform, make_repository, tmp_path):
     repository, mark, go = make_repository("patient"), tmp_path / "started", tmp_path / "go"
     script = f"touch {mark}; while [ ! -e {go} ]; do sleep 0.1; done; echo x >> {tmp_path}/times"
-    repository.write({".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}).commit()
+    repository.write(
+        {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}
+    ).commit()
     assert own_platform.forge("run", str(repository.folder), "--no-wait").code == 0
     eventually(mark.exists, "the step has started")
     killed = own_platform.kill("api")
@@ -52,6 +56,8 @@ def test_dead_server_is_restarted_with_its_data(own_platform, make_repository, s
     killed = own_platform.kill(service)
     eventually(lambda: own_platform.services()[service]["pid"] not in {killed, None}, f"{service} runs again")
     repository = make_repository(f"after-{service}")
-    repository.write({".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step("true")}).commit()
+    repository.write(
+        {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step("true")}
+    ).commit()
     done = own_platform.forge("run", str(repository.folder), "--json", timeout=120)
     assert (done.code, done.json()["status"]) == (0, "success"), done.err

@@ -4,7 +4,7 @@ import urllib.request
 from pathlib import Path
 
 import configurations
-from conftest import alive, eventually
+from harness import alive, eventually
 
 
 def test_failing_step_shows_its_chain_and_keeps_its_log(platform, make_repository):
@@ -43,7 +43,9 @@ def test_unknown_publisher_type_says_what_is_installed(platform, make_repository
     repository = make_repository("unknown-type")
     publishers = '\npublishers: bucket: {type: "s3", bucket: "x"}\n'
     project = configurations.step("true")
-    repository.write({".forge/repo.cue": configurations.REPOSITORY + publishers, ".forge/project.cue": project}).commit()
+    repository.write(
+        {".forge/repo.cue": configurations.REPOSITORY + publishers, ".forge/project.cue": project}
+    ).commit()
     done = platform.forge("run", str(repository.folder))
     assert done.code == 1
     assert "s3" in done.err
@@ -53,7 +55,9 @@ def test_unknown_publisher_type_says_what_is_installed(platform, make_repository
 def test_worker_killed_in_the_middle_of_a_task_and_the_run_still_ends_well(platform, make_repository, tmp_path):
     repository, mark = make_repository("resilient"), tmp_path / "started"
     script = f"if [ -e {mark} ]; then echo second time; exit 0; fi; touch {mark}; sleep 600"
-    repository.write({".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}).commit()
+    repository.write(
+        {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}
+    ).commit()
     process = platform.start("run", str(repository.folder), "--json")
     eventually(mark.exists, "the step has started")
     killed = platform.kill("worker")
@@ -67,7 +71,9 @@ def test_worker_killed_in_the_middle_of_a_task_and_the_run_still_ends_well(platf
 def test_cancelled_run_ends_its_processes(platform, make_repository, tmp_path):
     repository, pid_file = make_repository("cancelled"), tmp_path / "pid"
     script = f"trap true TERM; echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; while true; do sleep 1; done"
-    repository.write({".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}).commit()
+    repository.write(
+        {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}
+    ).commit()
     process = platform.start("run", str(repository.folder), "--json")
     eventually(pid_file.exists, "the step has started")
     process.send_signal(2)
@@ -94,7 +100,9 @@ def test_second_up_says_that_it_runs_already(platform):
 
 def test_no_secret_is_in_any_log(platform):
     logs = "".join(path.read_text(errors="replace") for path in (platform.home / "logs").glob("*.log"))
-    secrets = [path.read_text().strip() for path in (platform.home / "keys").glob("*.secret") if path.stem != "s3-access-key"]
+    secrets = [
+        path.read_text().strip() for path in (platform.home / "keys").glob("*.secret") if path.stem != "s3-access-key"
+    ]
     assert logs
     assert not [secret for secret in [*secrets, "s3cret-index-password"] if secret in logs]
 

@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 @pytest.fixture(scope="module")
 def delivered(platform, index, tmp_path_factory):
     """A foreign Python package with `.forge` added, run once."""
-    from conftest import Repository
+    from harness import Repository
 
     repository = Repository(tmp_path_factory.mktemp("repositories") / "doubling")
     repository.write(configurations.python_package("doubling", index.url, deployment=configurations.DEPLOYMENT))
@@ -51,7 +51,10 @@ def test_artifact_was_sealed_before_it_was_published(delivered, platform):
     release = delivered[2]["releases"][0]
     artifact = release["artifacts"][0]
     registry = f"127.0.0.1:{platform.ports['registry']}"
-    for uri, digest in ((artifact["tracking_oci_uri"], artifact["tracking_oci_digest"]), (release["oci_uri"], release["oci_digest"])):
+    for uri, digest in (
+        (artifact["tracking_oci_uri"], artifact["tracking_oci_digest"]),
+        (release["oci_uri"], release["oci_digest"]),
+    ):
         repository = uri.rpartition(":")[0]
         manifest = read(f"http://{registry}/v2/{repository}/manifests/{digest}")
         signatures = read(f"http://{registry}/v2/{repository}/manifests/{digest.replace(':', '-')}")
@@ -114,7 +117,12 @@ def test_runs_and_logs_show_it(delivered, platform):
 def test_plugins_of_the_worker_are_known(platform):
     sets = {found["service"]: found for found in platform.forge("plugins", "--platform", "--json").json()["sets"]}
     kinds = {(plugin["kind"], plugin["name"]) for found in sets.values() for plugin in found["plugins"]}
-    assert {("producer", "python"), ("step action", "command"), ("publisher", "pypi"), ("secret resolver", "local")} <= kinds
+    assert {
+        ("producer", "python"),
+        ("step action", "command"),
+        ("publisher", "pypi"),
+        ("secret resolver", "local"),
+    } <= kinds
 
 
 def gitops(platform, folder: Path) -> Path:
@@ -131,7 +139,9 @@ def generate(platform, folder: Path, cache: Path, registry: str = "") -> subproc
         "FORGE_CACHE_DIR": str(cache),
     }
     command = [str(BIN / "forge-cmp"), "generate"]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def read(url: str) -> dict:

@@ -34,7 +34,11 @@ def sign(platform):
     def make(signing_key=key, algorithm: str = "ES256", **changes) -> str:
         now = int(time.time())
         claims = {"iss": issuer, "aud": "catalyst-forge", "sub": "test", "iat": now, "nbf": now, "exp": now + 300}
-        claims |= {"jti": str(uuid.uuid4()), "roles": ["developer", "operator", "approver", "service-account"], **changes}
+        claims |= {
+            "jti": str(uuid.uuid4()),
+            "roles": ["developer", "operator", "approver", "service-account"],
+            **changes,
+        }
         return jwt.encode(claims, signing_key, algorithm=algorithm, headers={"kid": key_id})
 
     return make
@@ -42,10 +46,15 @@ def sign(platform):
 
 def status(platform, method: str, path: str, token: str | None) -> int:
     filled = platform.api + re.sub(r"\{[^}]*\}", str(uuid.UUID(int=0)), path)
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token is not None else {})}
+    headers = {
+        "Content-Type": "application/json",
+        **({"Authorization": f"Bearer {token}"} if token is not None else {}),
+    }
     body = b"{}" if method in {"POST", "PUT"} else None
     try:
-        with urllib.request.urlopen(urllib.request.Request(filled, method=method, headers=headers, data=body), timeout=10) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(filled, method=method, headers=headers, data=body), timeout=10
+        ) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:
@@ -100,6 +109,8 @@ def test_tampered(platform, routes, sign):
 
 def test_internal_endpoints_are_not_for_developers(platform, routes, sign):
     token = sign(roles=["developer"])
-    answers = {path: status(platform, method, path, token) for method, path in routes if path.startswith("/v1/internal/")}
+    answers = {
+        path: status(platform, method, path, token) for method, path in routes if path.startswith("/v1/internal/")
+    }
     assert answers
     assert set(answers.values()) == {403}

@@ -10,30 +10,57 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / ".cache" / "wheelhouse" / "constraints.txt"
-PLUGINS = ["catalyst-forge-producer-command", "catalyst-forge-producer-python", "catalyst-forge-publisher-pypi", "catalyst-forge-secrets-local"]
+PLUGINS = [
+    "catalyst-forge-producer-command",
+    "catalyst-forge-producer-python",
+    "catalyst-forge-publisher-pypi",
+    "catalyst-forge-secrets-local",
+]
 SHOW = "from forge_sdk.plugins.manager import load_plugins; p = load_plugins(); print([d.name for d in p.descriptions], p.problems)"
 
 
 @pytest.fixture
 def environment(tmp_path) -> Path:
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(tmp_path / "env")], check=True, env=search_path())
+    subprocess.run(
+        ["uv", "venv", "--quiet", "--python", sys.executable, str(tmp_path / "env")], check=True, env=search_path()
+    )
     return tmp_path / "env"
 
 
 def search_path() -> dict[str, str]:
-    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(ROOT / ".venv" / "bin"), os.environ["PATH"]])}
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(ROOT / ".venv" / "bin"), os.environ["PATH"]]),
+    }
 
 
 def install(environment: Path, *requirements: str) -> list[str]:
     """Install and say what of ours is there."""
-    command = ["uv", "pip", "install", "--quiet", "--python", str(environment), "--constraint", str(CONSTRAINTS), *requirements]
+    command = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(environment),
+        "--constraint",
+        str(CONSTRAINTS),
+        *requirements,
+    ]
     subprocess.run(command, check=True, env=search_path())
-    listed = subprocess.run(["uv", "pip", "list", "--format", "json", "--python", str(environment)], check=True, capture_output=True, env=search_path())
+    listed = subprocess.run(
+        ["uv", "pip", "list", "--format", "json", "--python", str(environment)],
+        check=True,
+        capture_output=True,
+        env=search_path(),
+    )
     return sorted(found["name"] for found in json.loads(listed.stdout) if found["name"].startswith("catalyst-forge-"))
 
 
 def python(environment: Path, program: str) -> str:
-    return subprocess.run([environment / "bin" / "python", "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        [environment / "bin" / "python", "-c", program], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)

@@ -57,13 +57,6 @@ VARIABLES = {
 }
 
 
-@pytest.fixture(scope="module")
-def postgres_database(postgres_server, postgres_template):
-    """One database for all of these tests: none of their requests writes anything."""
-    yield postgres_server.create_database("authentication", postgres_template)
-    postgres_server.drop_database("authentication")
-
-
 async def statuses(http, headers, routes=PROTECTED):
     found = {}
     for method, path in routes:

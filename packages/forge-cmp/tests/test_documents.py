@@ -1,6 +1,6 @@
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_cmp.documents import read_documents
@@ -18,6 +18,7 @@ OBJECTS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(OBJECTS, min_size=1, max_size=5), st.booleans(), st.booleans())
 def test_what_ordinary_tools_write_comes_out_as_it_went_in(objects, flow, unicode):
     content = yaml.safe_dump_all(objects, default_flow_style=flow, allow_unicode=unicode).encode()
@@ -25,6 +26,7 @@ def test_what_ordinary_tools_write_comes_out_as_it_went_in(objects, flow, unicod
     assert list(yaml.safe_load_all(stream(documents).decode())) == list(yaml.safe_load_all(content))
 
 
+@settings(deadline=None)
 @given(st.lists(OBJECTS, min_size=1, max_size=6))
 def test_the_order_does_not_depend_on_files(objects):
     one = {"a.yaml": yaml.safe_dump_all(objects).encode()}
@@ -32,6 +34,7 @@ def test_the_order_does_not_depend_on_files(objects):
     assert list(yaml.safe_load_all(render(one))) == list(yaml.safe_load_all(render(many)))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text):
     try:

@@ -9,7 +9,7 @@ from forge_dispatch import Dispatcher, DispatcherSettings
 from forge_dispatch.connection import connect
 from forge_sdk.configuration import Nats
 from forge_sdk.errors import AuthenticationError, TransientError
-from forge_servers.nats_settings import NatsSettings, User
+from forge_servers.nats_settings import NatsSettings, NatsUser
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_no_server_at_the_first_connection_names_the_address(server):
 
 
 async def test_a_refused_user_is_told_which_section_to_check(make_nats_server, tmp_path):
-    server = make_nats_server(settings=NatsSettings(users=(User("forge", "right"),)))
+    server = make_nats_server(settings=NatsSettings(users=(NatsUser(name="forge", password="right"),)))
     password = tmp_path / "password"
     password.write_text("wrong")
     password.chmod(0o600)

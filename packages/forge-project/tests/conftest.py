@@ -154,6 +154,10 @@ class MemoryTree:
         return self._files
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write what was found into the cases of the corpus")
+
+
 @pytest.fixture
 def plugins() -> Plugins:
     return make_plugins()

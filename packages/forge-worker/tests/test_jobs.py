@@ -12,6 +12,7 @@ from forge_sdk.messaging import CI, cancel_key, job_cancel_key
 from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.jobs import JobEntryState, JobType
 from forge_sdk.secrets import Secret
+from forge_worker import runner
 
 
 class Output(BaseModel):
@@ -209,6 +210,26 @@ async def test_a_drain_hands_back_what_does_not_end_and_counts_no_loss(platform,
     async with run_worker(platform, services, {JobType.CI: Handler()}, name="next"):
         assert (await platform.result(job.id)).worker == "next"
     assert (await platform.entry(job.id)).losses == 0
+
+
+async def test_a_handler_that_does_not_end_is_handed_back_all_the_same(platform, services, run_worker, monkeypatch):
+    monkeypatch.setattr(runner, "CLEAN_UP_S", 0.1)
+    release = asyncio.Event()
+
+    async def resist(context):
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            await release.wait()
+        return Output(text="late")
+
+    handler, job = Handler(resist), platform.job()
+    async with run_worker(platform, services, {JobType.CI: handler}) as worker:
+        await platform.publish(job)
+        await handler.started.get()
+        await worker.drain(0.1)
+        assert (await platform.entry(job.id)).state is JobEntryState.HANDED_BACK
+        release.set()
 
 
 @pytest.mark.parametrize("whole_run", [True, False])

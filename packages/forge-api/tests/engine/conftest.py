@@ -12,6 +12,9 @@ from uuid import UUID
 import nats.errors
 import pytest
 import yaml
+from nats.aio.client import Client
+from pydantic import BaseModel
+
 from forge_api.database import deployment_view, repositories, run_view, runs
 from forge_api.database.pool import Database
 from forge_api.deployments.environments import Environments
@@ -54,8 +57,6 @@ from forge_sdk.models.statuses import DeploymentStatus, ExecutionStatus
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.retry import RetryPolicy
 from forge_sdk.storage_keys import result_key
-from nats.aio.client import Client
-from pydantic import BaseModel
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 DIGEST = "sha256:" + "a" * 64
@@ -279,9 +280,7 @@ class ScriptedWorker:
                         publisher=found.name,
                         uri="" if error else f"https://index.test/{payload.artifact.name}",
                         error=error.to_detail() if error else None,
-                        files=(
-                            {"file": "a.whl", "digest": DIGEST, "state": "failed" if error else "published"},
-                        ),
+                        files=({"file": "a.whl", "digest": DIGEST, "state": "failed" if error else "published"},),
                     )
                     for found in payload.publishers
                 ),

@@ -1,6 +1,7 @@
 """Deployments: requests, policies, order, failures."""
 
 import pytest
+
 from forge_sdk.errors import ErrorCode, PlatformError, chain
 
 SHAS = ["1" * 40, "2" * 40, "3" * 40]

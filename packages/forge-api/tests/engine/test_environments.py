@@ -1,4 +1,5 @@
 import pytest
+
 from forge_api.deployments.environments import Environments
 from forge_sdk.errors import ConfigurationError, PlatformError
 
@@ -32,7 +33,9 @@ def test_a_file_that_vanishes_leaves_the_last_good_one(file):
 
 def test_a_wrong_file_at_the_start_names_file_and_field(file):
     file.write_text("environments: {dev: {promotion_policy: {auto_deploy: maybe}}}")
-    with pytest.raises(ConfigurationError, match=r"environments\.yaml: environments\.dev\.promotion_policy\.auto_deploy"):
+    with pytest.raises(
+        ConfigurationError, match=r"environments\.yaml: environments\.dev\.promotion_policy\.auto_deploy"
+    ):
         Environments(file)
 
 

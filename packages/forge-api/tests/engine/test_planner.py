@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from forge_api.pipeline import planner
 from forge_api.pipeline.facts import RunFacts, Source, TaskRow
 from forge_api.pipeline.naming import branch_alias, tag_alias

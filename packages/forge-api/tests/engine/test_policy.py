@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from forge_api.deployments import policy
 from forge_api.deployments.environments import EnvironmentPolicy
 from forge_sdk.errors import PlatformError

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from forge_api.engine.port import RunPlan
 from forge_sdk.errors import ErrorCode, chain
 

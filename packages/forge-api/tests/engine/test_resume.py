@@ -1,6 +1,7 @@
 """A crash in the middle: a new engine goes on, and nothing that had finished runs twice."""
 
 import pytest
+
 from forge_sdk.errors import chain
 from forge_sdk.storage_keys import result_key
 

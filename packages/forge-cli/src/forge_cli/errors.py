@@ -27,13 +27,18 @@ def lines(detail: ErrorDetail) -> list[str]:
     """The chain for a person: one line for each error, the outermost first."""
     first, *causes = chain(detail)
     shown = [
-        f"{click.style('error', fg='red', bold=True, reset=True) if sys.stderr.isatty() else 'error'}: {first.message}",
+        f"{click.style('error', fg='red', bold=True, reset=True) if sys.stderr.isatty() else 'error'}: {_message(first)}",
         *_diagnostics(first),
     ]
     for depth, cause in enumerate(causes):
         component = f"{cause.component}: " if cause.component else ""
-        shown += [f"{'  ' * depth}  because {component}{cause.message}", *_diagnostics(cause)]
+        shown += [f"{'  ' * depth}  because {component}{_message(cause)}", *_diagnostics(cause)]
     return shown
+
+
+def _message(detail: ErrorDetail) -> str:
+    # A message that lists its diagnostics would say them twice.
+    return detail.message.partition("\n")[0] if detail.context.get("diagnostics") else detail.message
 
 
 def _diagnostics(detail: ErrorDetail) -> list[str]:

@@ -41,11 +41,33 @@ def checkout(folder: Path) -> Checkout:
         )
     )
     commit = _git(root, "rev-parse", "--verify", "HEAD", error=f"{root} has no commit yet: commit something first")
-    common = (root / _git(root, "rev-parse", "--git-common-dir")).resolve()
-    branch = _git(root, "branch", "--show-current") or None
     tags = _git(root, "tag", "--points-at", "HEAD", "--sort=-creatordate").splitlines()
     status = _git(root, "status", "--porcelain").splitlines()
-    return Checkout(_name(root), common, commit, branch, tags[0] if tags else None, len(status))
+    tag = tags[0] if tags else None
+    return Checkout(_name(root), git_directory(root), commit, current_branch(root), tag, len(status))
+
+
+def commit_of(root: Path, revision: str) -> str:
+    """The SHA of the commit that `revision` names; raises `ConfigurationError` where there is none."""
+    unknown = f"{revision!r} names no commit of {root}: give a SHA, a branch or a tag"
+    if revision.startswith("-"):
+        raise ConfigurationError(unknown)
+    return _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", error=unknown)
+
+
+def git_directory(root: Path) -> Path:
+    """The object store of the repository, also where `root` is a linked worktree."""
+    return (root / _git(root, "rev-parse", "--git-common-dir")).resolve()
+
+
+def current_branch(root: Path) -> str | None:
+    """The branch that is checked out, `None` for a detached HEAD."""
+    return _git(root, "branch", "--show-current") or None
+
+
+def is_ignored(root: Path, path: Path) -> bool:
+    """Whether Git ignores `path`."""
+    return _run(root, "check-ignore", "--quiet", str(path)).returncode == 0
 
 
 def _name(root: Path) -> str:
@@ -58,12 +80,16 @@ def _name(root: Path) -> str:
 
 
 def _git(folder: Path, *arguments: str, error: str = "") -> str:
+    done = _run(folder, *arguments)
+    if done.returncode != 0:
+        raise ConfigurationError(error or f"git {arguments[0]} failed in {folder}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=GIT_TIMEOUT, check=False
         )
     except FileNotFoundError as missing:
         raise ConfigurationError("git is not installed: install it first") from missing
-    if done.returncode != 0:
-        raise ConfigurationError(error or f"git {arguments[0]} failed in {folder}: {done.stderr.strip()}")
-    return done.stdout.strip()

@@ -152,9 +152,10 @@ class Batch:
             await self._end(found, verdict, revision)
 
     async def _end(self, found: OpenJob, verdict: JobResult, revision: int) -> None:
+        # Compare-and-set: from here on a worker that still holds the claim can't write a result.
+        if not await self._board.finish(verdict, revision):
+            return
         if found.claim is not None and found.cancelled_since is None:
             await self._board.cancel_job(found.job)
-        # Compare-and-set: from here on a worker that still holds the claim can't write a result.
-        if await self._board.finish(verdict, revision):
-            await self._board.purge(found.job)
-            self.arrive(verdict)
+        await self._board.purge(found.job)
+        self.arrive(verdict)

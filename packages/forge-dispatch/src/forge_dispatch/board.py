@@ -50,8 +50,9 @@ class Board:
         with translated(f"reading the entry of job {job_id}"):
             try:
                 found = await self._entries.get(str(job_id))
-            except nats.js.errors.KeyNotFoundError:
-                return None, 0
+            except nats.js.errors.KeyNotFoundError as error:
+                # A deleted entry leaves a marker, over which the next one has to be written.
+                return None, error.entry.revision or 0 if error.entry else 0
         try:
             return JobEntry.model_validate_json(found.value or b""), found.revision or 0
         except ValidationError as error:

@@ -8,7 +8,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from forge_dispatch.failures import translated
+from forge_dispatch.failures import COMPONENT, translated
 from forge_sdk.errors import AuthenticationError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def connect(configuration: "Nats", name: str) -> Client:
     options: dict[str, Any] = _credentials(configuration)
     if configuration.ca_file is not None:
         options["tls"] = ssl.create_default_context(cafile=str(configuration.ca_file))
-    client = Client()
+    client, errors = Client(), _Errors()
     connecting = client.connect(
         configuration.url,
         name=name,
@@ -38,22 +38,42 @@ async def connect(configuration: "Nats", name: str) -> Client:
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_WAIT_S,
         ping_interval=PING_INTERVAL_S,
-        error_cb=_on_error,
+        error_cb=errors.note,
         disconnected_cb=_on_disconnected,
         reconnected_cb=_on_reconnected,
         **options,
     )
-    with translated(f"connecting to {configuration.url}"):
-        try:
-            # Without a limit of our own the first connection, too, would be tried for ever.
-            async with asyncio.timeout(CONNECT_LIMIT_S):
-                await connecting
-        except nats.errors.AuthorizationError as error:
-            raise AuthenticationError(
-                f"NATS at {configuration.url} refused user {configuration.user}: check the section nats",
-                component="dispatch",
-            ) from error
+    # The client tries the first connection, too, for ever, whatever the server says.
+    attempt, refused = asyncio.create_task(connecting), asyncio.create_task(errors.refused.wait())
+    try:
+        await asyncio.wait([attempt, refused], timeout=CONNECT_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+        with translated(f"connecting to {configuration.url}"):
+            if attempt.done():
+                await attempt
+            elif errors.refused.is_set():
+                raise AuthenticationError(
+                    f"NATS at {configuration.url} refused user {configuration.user}: check the section nats",
+                    component=COMPONENT,
+                )
+            else:
+                raise nats.errors.NoServersError
+    finally:
+        attempt.cancel()
+        refused.cancel()
+        await asyncio.gather(attempt, refused, return_exceptions=True)
     return client
+
+
+class _Errors:
+    """What the client reports in the background."""
+
+    def __init__(self) -> None:
+        self.refused = asyncio.Event()
+
+    async def note(self, error: Exception) -> None:
+        _logger.warning("nats_error", error=f"{type(error).__name__}: {error}")
+        if "authorization violation" in str(error).lower():
+            self.refused.set()
 
 
 def _credentials(configuration: "Nats") -> dict[str, Any]:
@@ -63,10 +83,6 @@ def _credentials(configuration: "Nats") -> dict[str, Any]:
 
     password = read_secret_file(configuration.password_file).reveal() if configuration.password_file else None
     return {"user": configuration.user, "password": password}
-
-
-async def _on_error(error: Exception) -> None:
-    _logger.warning("nats_error", error=f"{type(error).__name__}: {error}")
 
 
 async def _on_disconnected() -> None:

@@ -45,9 +45,11 @@ class DeliveryHandler:
         self._connection, self._claims, self._runner = connection, claims, runner
         self._worker, self._ack_wait_s = worker, ack_wait_s
         self._running: dict[UUID, _Running] = {}
+        self._draining = False
 
     def drain(self) -> None:
-        """Stop the jobs that still run; each is handed back."""
+        """Stop the jobs that still run, and those that are about to start; each is handed back."""
+        self._draining = True
         for running in self._running.values():
             if running.execution is not None:
                 running.execution.interrupt(Interruption.DRAINED)
@@ -64,7 +66,8 @@ class DeliveryHandler:
             await self._join(known, message)
             return
         running = self._running[job.id] = _Running(message)
-        with structlog.contextvars.bound_contextvars(job_id=str(job.id), run_id=str(job.run_id), job_type=job.type):
+        facts = {"job_id": str(job.id), "run_id": str(job.run_id), "job_type": job.type.value, "trace": job.trace}
+        with structlog.contextvars.bound_contextvars(**facts):
             try:
                 await self._claimed(running, job)
             except TransientError as error:
@@ -96,6 +99,8 @@ class DeliveryHandler:
 
     async def _execute(self, running: _Running, execution: Execution) -> None:
         running.execution = execution
+        if self._draining:
+            execution.interrupt(Interruption.DRAINED)
         claim = execution.claim
         logger.info("job_started", token=claim.token, losses=claim.losses)
         async with self._heartbeat(running, execution):

@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-import os
 import re
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -21,10 +21,12 @@ from forge_worker.git.failures import is_corruption
 from forge_worker.locks import locked
 
 COMPONENT = "gitops"
-PUSH_RETRY = RetryPolicy(attempts=5, base_delay=0.5, max_delay=10.0, jitter=1.0)
+PUSH_RETRY = RetryPolicy(attempts=5, base_delay=0.5, max_delay=15.0, jitter=3.0)
+"""The jitter is longer than a fetch and a push take, so that writers of several machines come apart."""
 NETWORK_TIMEOUT_S = 120.0
 MAX_FILE = 256 * 1024
 TRAILER = "Forge-Deployment"
+PENDING = "refs/forge/pending"
 _CONFLICT = re.compile(
     r"non-fast-forward|fetch first|cannot lock ref|failed to update ref|incorrect old value|remote ref.* changed"
     r"|unable to create .*\.lock|reference already exists|failed to lock",
@@ -84,7 +86,7 @@ class GitOpsRepository:
 
     async def _attempt(self, git: Git, change: Change) -> Committed:
         try:
-            return await self._apply(git, change, await self._fetch(git))
+            return await self._apply(git, change)
         except PlatformError as error:
             if is_corruption(error):
                 # A clone holds nothing of its own: the next attempt makes it anew.
@@ -92,29 +94,26 @@ class GitOpsRepository:
                 await self._initialise()
             raise
 
-    async def _apply(self, git: Git, change: Change, tip: str) -> Committed:
-        made = await _find(git, tip, change.deployment_id)
+    async def _apply(self, git: Git, change: Change) -> Committed:
+        await self._fetch(git)
+        tree = await self._look(git, change)
+        made = await _find(git, tree.tip, change.deployment_id)
         if made is not None:
             return Committed(made, changed=True)
-        await self._check_folder(git, tip, change.folder)
-        present = await _read(git, tip, change.path)
+        present = await tree.present(git)
         if change.same(present):
-            holder = await git.run("log", "-1", "--format=%H", tip, "--", change.path)
+            holder = await git.run("log", "-1", "--format=%H", tree.tip, "--", change.path)
             return Committed(holder.decode().strip(), changed=False)
-        sha = await self._write(git, tip, change, change.message(present))
-        await self._push(git, sha)
+        sha = await self._write(git, tree.tip, change, change.message(present))
+        await git.run(
+            "push", "--quiet", "--", self._configuration.url, f"{sha}:{self._branch}", timeout_s=NETWORK_TIMEOUT_S
+        )
         return Committed(sha, changed=True)
 
     async def _git(self) -> Git:
         if not self._clone.is_dir():
             await self._initialise()
-        author = self._configuration
-        identity = {
-            f"GIT_{role}_{field}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for field, value in (("NAME", author.author_name), ("EMAIL", author.author_email))
-        }
-        return Git(self._clone, environment=identity, allow_local=True)
+        return Git(self._clone, allow_local=True)
 
     async def _initialise(self) -> None:
         git = Git(self._parent, allow_local=True)
@@ -124,7 +123,7 @@ class GitOpsRepository:
     def _branch(self) -> str:
         return f"refs/heads/{self._configuration.branch}"
 
-    async def _fetch(self, git: Git) -> str:
+    async def _fetch(self, git: Git) -> None:
         refspec = f"+{self._branch}:{self._branch}"
         arguments = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", self._configuration.url, refspec)
         try:
@@ -136,32 +135,71 @@ class GitOpsRepository:
                 f"the GitOps repository has no branch {self._configuration.branch!r}: push one, with a folder for each environment",
                 component=COMPONENT,
             ) from error
-        return (await git.run("rev-parse", "--verify", self._branch)).decode().strip()
 
-    async def _check_folder(self, git: Git, tip: str, folder: str) -> None:
-        kind = await _kind(git, f"{tip}:{folder}")
-        if kind != "tree":
+    async def _look(self, git: Git, change: Change) -> "_Tree":
+        """One process for everything that is to be known: the time until the push is when others may be faster."""
+        parent = change.path.rpartition("/")[0]
+        names = [self._branch, *(f"{self._branch}:{path}" for path in (change.folder, parent, change.path))]
+        answer = await git.run("cat-file", "--batch-check=%(objecttype) %(objectname)", input="\n".join(names).encode())
+        tip, folder, project, file = (_parse(line) for line in answer.decode().splitlines())
+        if folder is None or folder.kind != "tree":
             raise ConfigurationError(
-                f"the GitOps repository has no folder {folder!r}: commit {folder}/env.yml there to make the environment",
+                f"the GitOps repository has no folder {change.folder!r}: commit {change.folder}/env.yml there to make the "
+                "environment",
                 component=COMPONENT,
             )
+        for path, found, kind in ((parent, project, "tree"), (change.path, file, "blob")):
+            if found is not None and found.kind != kind:
+                raise ConfigurationError(f"the GitOps repository has a {found.kind} at {path!r}", component=COMPONENT)
+        if tip is None:
+            raise PlatformError("the branch vanished from the clone", code=ErrorCode.GIT_FAILED, component=COMPONENT)
+        return _Tree(tip.name, file.name if file else None)
 
     async def _write(self, git: Git, tip: str, change: Change, message: str) -> str:
-        index = self._clone / f"index-{os.getpid()}"
-        indexed = replace(git, environment={**git.environment, "GIT_INDEX_FILE": str(index)})
-        try:
-            blob = (await git.run("hash-object", "-w", "--stdin", input=change.content)).decode().strip()
-            await indexed.run("read-tree", tip)
-            await indexed.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{change.path}")
-            tree = (await indexed.run("write-tree")).decode().strip()
-            made = await git.run("commit-tree", tree, "-p", tip, "-F", "-", input=message.encode())
-        finally:
-            index.unlink(missing_ok=True)
+        author = self._configuration
+        identity = f"{_identity(author.author_name)} <{_identity(author.author_email)}> {int(time.time())} +0000"
+        commands = [
+            f"commit {PENDING}\nmark :1\ncommitter {identity}\n".encode(),
+            _data(message.encode()),
+            f"from {tip}\nM 100644 inline {change.path}\n".encode(),
+            _data(change.content),
+            b"get-mark :1\ndone\n",
+        ]
+        made = await git.run("fast-import", "--quiet", "--done", "--force", input=b"".join(commands))
         return made.decode().strip()
 
-    async def _push(self, git: Git, sha: str) -> None:
-        arguments = ("push", "--quiet", "--", self._configuration.url, f"{sha}:{self._branch}")
-        await git.run(*arguments, timeout_s=NETWORK_TIMEOUT_S)
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """What the branch holds: its commit, and the present file where there is one."""
+
+    tip: str
+    blob: str | None
+
+    async def present(self, git: Git) -> bytes | None:
+        if self.blob is None:
+            return None
+        return await git.run("cat-file", "blob", self.blob, max_output=MAX_FILE)
+
+
+def _parse(line: str) -> _Object | None:
+    kind, _, name = line.partition(" ")
+    return None if line.endswith(" missing") else _Object(kind, name)
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%b\n" % (len(content), content)
+
+
+def _identity(text: str) -> str:
+    """A name or address as git accepts it."""
+    return "".join(character for character in text if character.isprintable() and character not in "<>").strip()
 
 
 async def _find(git: Git, tip: str, deployment_id: UUID) -> str | None:
@@ -172,19 +210,6 @@ async def _find(git: Git, tip: str, deployment_id: UUID) -> str | None:
         if value.strip() == str(deployment_id):
             return sha
     return None
-
-
-async def _kind(git: Git, name: str) -> str | None:
-    if not await git.succeeds("cat-file", "-e", name):
-        return None
-    return (await git.run("cat-file", "-t", name)).decode().strip()
-
-
-async def _read(git: Git, tip: str, path: str) -> bytes | None:
-    name = f"{tip}:{path}"
-    if await _kind(git, name) != "blob":
-        return None
-    return await git.run("cat-file", "blob", name, max_output=MAX_FILE)
 
 
 def _may_help(error: BaseException) -> bool:

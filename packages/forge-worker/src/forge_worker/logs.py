@@ -19,7 +19,7 @@ LIVE_BYTES = 64 * 1024
 MAX_UNSENT = 1 << 20
 TAIL_BYTES = 8192
 TAIL_LINES = 20
-CLOSE_TIMEOUT_S = 120.0
+CLOSE_TIMEOUT_S = 45.0
 
 logger = get_logger(__name__)
 

@@ -76,9 +76,10 @@ class JobRunner:
                 reason = await _interrupted(task, context, execution)
             finally:
                 await _stop(task, execution)
-        if reason in {Interruption.DRAINED, Interruption.CLAIM_LOST} and task.cancelled():
+        ended = task.done() and not task.cancelled()
+        if reason is Interruption.CLAIM_LOST or (reason is Interruption.DRAINED and not ended):
             return None
-        if reason is not None and (task.cancelled() or reason is not Interruption.DRAINED):
+        if reason is not None and reason is not Interruption.DRAINED:
             return await self._fitted(execution, self._result(execution, context, reason))
         return await self._fitted(execution, self._outcome(execution, context, task))
 

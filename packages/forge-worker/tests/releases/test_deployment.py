@@ -128,6 +128,13 @@ async def test_a_missing_environment_says_what_to_commit(deploy):
         await deploy(environment="staging")
 
 
+async def test_a_file_in_the_place_of_a_folder_is_not_replaced(deploy, gitops_remote, tmp_path):
+    await deploy(number=1)
+    with pytest.raises(ConfigurationError, match="has a blob at"):
+        await deploy(environment="production", slug="env.yml", number=2)
+    assert "EnvironmentConfig" in gitops_remote.file("production/env.yml")
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "-x", ".git", ""])
 async def test_odd_names_are_refused(deploy, name, gitops_remote):
     with pytest.raises(ConfigurationError):

@@ -2,7 +2,7 @@ import hashlib
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_oci.core.layout import write_layout
@@ -75,6 +75,7 @@ async def test_answers_for_something_else_are_refused(staging):
         await _verify(staging, _file(), _file())
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_path_leaves_the_staging_directory(tmp_path_factory, path):
     staging = tmp_path_factory.getbasetemp() / "confined"

@@ -122,30 +122,26 @@ class Walk:
         releasing = Releasing(
             self._run, document, self._dispatcher, self._recorder, self._outputs, warnings=self._warnings
         )
-        failures: list[PlatformError] = []
+        stops: list[PlatformError | RunCancelled] = []
         waiting = iter(planner.released_projects(document, self._run))
 
         async def work() -> None:
             for project in waiting:
-                if failures:
+                if stops:
                     return
-                await self._stop_if_cancelled()
-                await self._release_project(releasing, project, failures)
+                try:
+                    await self._release_project(releasing, project)
+                except (PlatformError, RunCancelled) as error:
+                    stops.append(error)
 
-        await _together([work() for _ in range(PARALLEL_RELEASES)])
-        if failures:
-            raise run_failed(failures[0].message, failures[0].to_detail())
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(PARALLEL_RELEASES):
+                tasks.create_task(work())
+        _conclude(stops)
 
-    async def _release_project(
-        self, releasing: Releasing, project: DiscoveredProject, failures: list[PlatformError]
-    ) -> None:
-        try:
-            release_id = await releasing.make(project)
-        except PlatformError as error:
-            if error.code is not ErrorCode.RELEASE_FAILED:
-                raise
-            failures.append(error)
-            return
+    async def _release_project(self, releasing: Releasing, project: DiscoveredProject) -> None:
+        await self._stop_if_cancelled()
+        release_id = await releasing.make(project)
         if project.deployment:
             await self._deploy(release_id, self._run)
 
@@ -183,10 +179,15 @@ def _fail(failed: Sequence[tuple[TaskRow, ErrorDetail]]) -> NoReturn:
     raise run_failed(f"phase {task.phase} failed in project {task.project}{more}", error)
 
 
-async def _together(works: Sequence[Awaitable[None]]) -> None:
-    """All of `works` at once; where several fail, a cancelled run is told before an error, the first one else."""
-    found = await asyncio.gather(*works, return_exceptions=True)
-    errors = [error for error in found if isinstance(error, BaseException)]
-    errors.sort(key=lambda error: not isinstance(error, RunCancelled))
-    if errors:
-        raise errors[0]
+def _conclude(stops: Sequence[PlatformError | RunCancelled]) -> None:
+    """Raises what ends the run: that it was cancelled, else that it can't go on, else the first failed release."""
+    failed: list[PlatformError] = []
+    for stop in stops:
+        if isinstance(stop, RunCancelled):
+            raise stop
+        failed.append(stop)
+    for error in failed:
+        if error.code is not ErrorCode.RELEASE_FAILED:
+            raise error
+    if failed:
+        raise run_failed(failed[0].message, failed[0].to_detail())

@@ -34,6 +34,9 @@ WORKER_PUBLISH = (
 )
 
 
+WORKER_SUBSCRIBE = ("_INBOX_worker.>", "$KV.forge-control.cancel.>")
+
+
 def postgres(layout: Layout, ports: Ports) -> PostgresServer:
     """The database server."""
     return PostgresServer(layout.service("postgres"), ports.postgres)
@@ -47,7 +50,7 @@ def nats(layout: Layout, ports: Ports) -> NatsServer:
             name="worker",
             password=nats_secret(layout, "worker").read_text(),
             publish=WORKER_PUBLISH,
-            subscribe=("_INBOX_worker.>",),
+            subscribe=WORKER_SUBSCRIBE,
         ),
     )
     return NatsServer(

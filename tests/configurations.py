@@ -68,7 +68,9 @@ testpaths = ["tests"]
 def step(command: str, name: str = "api", **extra: str) -> str:
     """A project with one step in phase `test` that runs a line of shell."""
     fields = "".join(f"\t{key}: {value}\n" for key, value in extra.items())
-    return f'package project\n\nname: "{name}"\nci: phases: test: unit: {{\n\taction: "command"\n\tcommand: ["sh", "-c", {command!r}]\n{fields}}}\n'.replace("'", '"')
+    return f'package project\n\nname: "{name}"\nci: phases: test: unit: {{\n\taction: "command"\n\tcommand: ["sh", "-c", {command!r}]\n{fields}}}\n'.replace(
+        "'", '"'
+    )
 
 
 def python_package(name: str, index_url: str, *, version: str = "1.0.0", deployment: str = "") -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The configuration of a repository on this machine: read, evaluated, and shown, without a platform."""
