@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from forge_cue import Evaluator
 from forge_oci.registry.client import RegistryClient
 from forge_oci.registry.credentials import Credentials
 from forge_oci.registry.signing import KeySigner
-from forge_project import ProjectComponent
+from forge_project import Evaluator, ProjectComponent
 from forge_sdk.client import ApiClient, ClientCredentialsTokens
 from forge_sdk.configuration import Registry, WorkerConfiguration, read_secret_file
 from forge_sdk.errors import PlatformError

@@ -26,7 +26,8 @@ def start(layout: Layout, *, foreground: bool, new_ports: bool, as_json: bool) -
     if pid is not None:
         _tell(layout, "already runs", as_json=as_json)
         return Exit.SUCCESS
-    layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.data.mkdir(parents=True, exist_ok=True)
+    layout.data.chmod(0o700)
     layout.logs.mkdir(exist_ok=True, mode=0o700)
     began = time.monotonic()
     command = [sys.executable, "-m", "forge_cli.up", str(layout.data), *(["--new-ports"] if new_ports else [])]
