@@ -21,10 +21,7 @@ type evaluation struct {
 }
 
 func evaluateInstance(wanted *instance, against *compiledSchema, fills []fill) result {
-	texts := make(sources, len(wanted.Files))
-	for name, text := range wanted.Files {
-		texts[name] = []byte(text)
-	}
+	texts := newSources(wanted.Files, "")
 	run := &evaluation{
 		source:  &source{wanted: wanted, texts: texts},
 		against: against,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -19,24 +18,20 @@ type source struct {
 	schema *schema
 	texts  sources
 	files  []*ast.File
+	// reported holds after the first parsing: what is wrong with the texts is said once, with positions of the texts as
+	// they were sent.
+	reported bool
 }
 
 // parse reports every file's problems of its own: bare attributes, syntax, package clause.
 func (s *source) parse(report *report) (complete bool) {
 	complete = true
 	s.files = nil
-	for _, name := range slices.Sorted(maps.Keys(s.texts)) {
-		text := s.texts[name]
-		bare := bareAttributes(name, text)
-		for _, at := range bare {
-			report.addAt(kindBareAttribute, at, "an attribute needs a value before it: write `_ @name(...)`, or a type such as `string @name(...)`")
-		}
-		file, err := parser.ParseFile(name, withValues(text, bare), parser.ParseComments)
+	for _, name := range slices.Sorted(maps.Keys(s.texts.texts)) {
+		file, err := s.parseFile(name, report)
 		if err != nil {
 			complete = false
-			for _, one := range errors.Errors(err) {
-				report.addKind(kindSyntax, one)
-			}
+			reportSyntax(err, s.texts.texts[name], report)
 			continue
 		}
 		s.checkPackage(name, file, report)
@@ -46,6 +41,23 @@ func (s *source) parse(report *report) (complete bool) {
 		s.files = append(s.files, file)
 	}
 	return complete
+}
+
+func (s *source) parseFile(name string, report *report) (*ast.File, error) {
+	text := s.texts.texts[name]
+	bare := bareAttributes(name, text)
+	if !s.reported {
+		for _, one := range bare {
+			report.addAt(kindBareAttribute, one.at, "%[1]s needs a value before it: write `_ %[1]s`, or a type such as `string %[1]s`", one.text)
+		}
+	}
+	places := make([]token.Pos, 0, len(bare))
+	for _, one := range bare {
+		places = append(places, one.at)
+	}
+	repaired, inserted := withValues(text, places)
+	s.texts.inserted[name] = inserted
+	return parser.ParseFile(name, repaired, parser.ParseComments)
 }
 
 func (s *source) checkPackage(name string, file *ast.File, report *report) {
@@ -73,21 +85,26 @@ func packagePosition(file *ast.File) token.Pos {
 	return file.Pos()
 }
 
+type bareAttribute struct {
+	at   token.Pos
+	text string
+}
+
 // bareAttributes finds `field: @attribute()`. The parser stops at the first one, the scanner sees them all.
-func bareAttributes(name string, text []byte) []token.Pos {
-	var found []token.Pos
+func bareAttributes(name string, text []byte) []bareAttribute {
+	var found []bareAttribute
 	var scan scanner.Scanner
 	file := token.NewFile(name, -1, len(text))
 	scan.Init(file, text, func(token.Pos, string, []any) {}, 0)
 	inside := interpolations{scanner: &scan}
 	last := token.ILLEGAL
 	for {
-		at, tok, _ := scan.Scan()
+		at, tok, literal := scan.Scan()
 		if tok == token.EOF {
 			return found
 		}
 		if tok == token.ATTRIBUTE && last == token.COLON {
-			found = append(found, at)
+			found = append(found, bareAttribute{at: at, text: literal})
 		}
 		inside.follow(tok)
 		last = tok
@@ -119,20 +136,23 @@ func (i *interpolations) follow(tok token.Token) {
 	}
 }
 
-// withValues puts `_` before bare attributes so that the rest of the file can be read; where a blank can be replaced,
-// columns stay as they are.
-func withValues(text []byte, bare []token.Pos) []byte {
+// withValues puts `_` before bare attributes so that the rest of the file can be read; where no blank can be replaced, it
+// returns too at which offsets the text grew.
+func withValues(text []byte, bare []token.Pos) (repaired []byte, inserted []int) {
 	if len(bare) == 0 {
-		return text
+		return text, nil
 	}
-	repaired := bytes.Clone(text)
-	for _, at := range slices.Backward(bare) {
+	rest := 0
+	for _, at := range bare {
 		offset := at.Offset()
-		if strings.ContainsRune(" \t", rune(repaired[offset-1])) {
-			repaired[offset-1] = '_'
+		repaired = append(repaired, text[rest:offset]...)
+		rest = offset
+		if last := len(repaired) - 1; strings.ContainsRune(" \t", rune(repaired[last])) {
+			repaired[last] = '_'
 		} else {
-			repaired = slices.Insert(repaired, offset, '_')
+			inserted = append(inserted, len(repaired))
+			repaired = append(repaired, '_')
 		}
 	}
-	return repaired
+	return append(repaired, text[rest:]...), inserted
 }

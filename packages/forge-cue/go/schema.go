@@ -69,11 +69,7 @@ func (c *schemaCache) keep(key [sha256.Size]byte, compiled *compiledSchema) {
 }
 
 func (s *schema) problems(err error) []cueError {
-	files := make(sources)
-	for name, text := range s.Files {
-		files[schemaPrefix+name] = []byte(text)
-	}
-	report := newReport(files, nil)
+	report := newReport(newSources(s.Files, schemaPrefix), nil)
 	for _, one := range errors.Errors(err) {
 		report.add(one)
 	}

@@ -2,11 +2,14 @@
 
 import importlib
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from forge_cli.exits import Exit
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "up": "Start the embedded platform, or say that it runs.",
@@ -15,7 +18,13 @@ COMMANDS = {
     "run": "Run the pipeline of HEAD of this git repository.",
     "runs": "List runs.",
     "logs": "Print the logs of a run.",
+    "init": "Write a configuration for what is in this repository.",
+    "validate": "Show every problem of the configuration.",
+    "discover": "Show what a run would find.",
+    "render": "Render the Kubernetes resources of a project.",
+    "schema": "Print the schema of configurations.",
     "plugins": "Show the installed plugins.",
+    "completion": "Print the completion script of a shell.",
 }
 
 
@@ -41,6 +50,13 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Commands and options, without importing the commands."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="catalyst-forge-cli", prog_name="forge")
@@ -51,7 +67,7 @@ def forge() -> None:
 def main() -> NoReturn:
     """Entry point: every error becomes one clear message and an exit code of `forge_cli.exits`."""
     try:
-        code = forge.main(standalone_mode=False)
+        code = forge.main(prog_name="forge", standalone_mode=False)
     except click.exceptions.Abort:
         code = Exit.CANCELLED
     except click.ClickException as error:
