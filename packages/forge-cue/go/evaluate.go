@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +19,11 @@ type evaluation struct {
 	fills   []fill
 	report  *report
 	repairs repairs
+	// complete tells whether every file could be parsed.
+	complete bool
+	// user is the user's own value in the latest round that gave one.
+	user cue.Value
+	used usedNames
 }
 
 func evaluateInstance(wanted *instance, against *compiledSchema, fills []fill) result {
@@ -26,7 +32,7 @@ func evaluateInstance(wanted *instance, against *compiledSchema, fills []fill) r
 		source:  &source{wanted: wanted, texts: texts},
 		against: against,
 		fills:   slices.Concat(fills, wanted.Fills),
-		report:  newReport(texts, nil),
+		report:  newReport(texts),
 	}
 	if against != nil {
 		run.source.schema = against.source
@@ -44,6 +50,8 @@ func (e *evaluation) result() result {
 		}
 		if len(e.report.errors) == 0 {
 			e.export(value, &answer)
+		} else {
+			e.exportPartly(&answer)
 		}
 		answer.Errors = slices.Clone(e.report.sorted())
 		if answer.Errors == nil {
@@ -55,13 +63,11 @@ func (e *evaluation) result() result {
 
 // attempt evaluates once and tells whether there may be more errors behind those found.
 func (e *evaluation) attempt(answer *result) (value cue.Value, again bool) {
-	complete := e.source.parse(e.report)
+	e.complete = e.source.parse(e.report)
 	e.source.refuseForeignImports(e.report)
 	attributes := e.source.attributes()
-	if e.repairs.rounds == 0 {
-		defer func() { answer.Attributes = found(attributes) }()
-	}
-	if !complete {
+	answer.keepAttributes(attributes)
+	if len(e.source.files) == 0 {
 		return cue.Value{}, false
 	}
 	if err := fillAttributes(attributes, e.fills); err != nil {
@@ -71,24 +77,40 @@ func (e *evaluation) attempt(answer *result) (value cue.Value, again bool) {
 	e.repairs.apply(e.source)
 	value, list := e.build()
 	if len(list) == 0 {
-		walked := newWalk(e.source.texts, attributes)
-		walked.fields(value, "", true, 0)
-		if e.repairs.rounds == 0 || len(answer.Positions) == 0 {
-			answer.Positions = walked.positions
-			e.report.fields = walked.positions
-		}
+		e.user = value
+		e.walk(value, attributes, answer)
 		value, list = e.check(value)
 	}
-	e.collect(list)
+	e.collect(value, list)
+	if len(list) > 0 && e.used == nil {
+		e.used = e.source.usedNames()
+	}
 	return value, len(list) > 0 && e.repairs.note(e.report, list)
 }
 
-func found(attributes []*fieldAttribute) []attribute {
-	list := make([]attribute, 0, len(attributes))
-	for _, one := range attributes {
-		list = append(list, one.found)
+// walk keeps what earlier rounds found: repairs make more of the value readable, but take parts of it away.
+func (e *evaluation) walk(value cue.Value, attributes []*fieldAttribute, answer *result) {
+	walked := newWalk(e.source.texts, attributes)
+	walked.fields(value, "", true, 0)
+	answer.keepAttributes(attributes)
+	for path, at := range walked.positions {
+		if _, known := answer.Positions[path]; !known {
+			answer.Positions[path] = at
+		}
 	}
-	return list
+	e.report.know(walked.positions)
+	e.report.know(walked.others)
+}
+
+func (r *result) keepAttributes(attributes []*fieldAttribute) {
+	for i, one := range attributes {
+		switch {
+		case i >= len(r.Attributes):
+			r.Attributes = append(r.Attributes, one.found)
+		case len(r.Attributes[i].Paths) == 0:
+			r.Attributes[i].Paths = one.found.Paths
+		}
+	}
 }
 
 // build compiles the package; errors are those of names and imports.
@@ -128,11 +150,39 @@ func (e *evaluation) check(value cue.Value) (cue.Value, []errors.Error) {
 	return value, list
 }
 
-// collect reports errors, save those of what repairs left open.
-func (e *evaluation) collect(list []errors.Error) {
+// collect reports errors, save those that only say what repairs, or files that can't be read, left open.
+func (e *evaluation) collect(value cue.Value, list []errors.Error) {
+	refused := map[string]bool{}
 	for _, one := range list {
-		if kind := classify(one); kind != kindIncomplete || e.repairs.rounds == 0 {
-			e.report.addKind(kind, one)
+		if classify(one) == kindNotAllowed {
+			refused[pathText(one.Path())] = true
 		}
 	}
+	for i, one := range list {
+		kind := classify(one)
+		if e.isConsequence(one, kind) {
+			continue
+		}
+		e.report.addKind(kind, one)
+		if kind == kindNotAllowed && i < maxAllowed {
+			e.report.allow(pathText(one.Path()), allowedFields(value, one, refused))
+		}
+	}
+}
+
+// ofNothing matches messages on `_`, which stands in for what was reported and taken out.
+var ofNothing = regexp.MustCompile(`(^|[ (])_(\.| is incomplete|$)`)
+
+func (e *evaluation) isConsequence(one errors.Error, kind string) bool {
+	format, _ := one.Msg()
+	unused := strings.HasPrefix(format, "unreferenced alias") || strings.HasPrefix(format, "imported and not used")
+	switch {
+	case unused && (e.used[placeOf(one.Position())] || strings.HasPrefix(format, "unref") && len(e.report.errors) > 0):
+		return true
+	case !e.complete && (kind == kindReference || kind == kindIncomplete || kind == kindRequired):
+		return true
+	case e.repairs.rounds > 0 && kind == kindIncomplete:
+		return true
+	}
+	return len(e.report.errors) > 0 && ofNothing.MatchString(messageOf(one))
 }

@@ -26,6 +26,17 @@ func (e *evaluation) export(value cue.Value, answer *result) {
 	}
 }
 
+// exportPartly writes what can be read of the user's own value, without its schema.
+func (e *evaluation) exportPartly(answer *result) {
+	if !e.user.Exists() {
+		return
+	}
+	out := &exporter{}
+	if out.value(e.user, "") && unreadable(out.buffer.Bytes()) == "" {
+		answer.Partial = out.buffer.Bytes()
+	}
+}
+
 type exporter struct {
 	buffer bytes.Buffer
 	open   []string

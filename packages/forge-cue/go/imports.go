@@ -40,7 +40,7 @@ func (s *source) refusal(path string) string {
 	switch {
 	case s.schema.accepts(path):
 		return ""
-	case s.schema != nil && s.schema.ImportPath != "" && strings.HasPrefix(path, s.schema.ImportPath):
+	case s.schema != nil && first != "" && strings.HasPrefix(s.schema.ImportPath, first+"/"):
 		return "the schema is imported as \"" + s.schema.ImportPath + "\""
 	case first == "tool":
 		return "configuration is data, and CUE's tool packages run commands"

@@ -40,6 +40,7 @@ func (s *source) parse(report *report) (complete bool) {
 		}
 		s.files = append(s.files, file)
 	}
+	s.reported = true
 	return complete
 }
 

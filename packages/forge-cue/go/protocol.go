@@ -41,6 +41,7 @@ type response struct {
 type result struct {
 	Name       string              `json:"name"`
 	Value      json.RawMessage     `json:"value,omitempty"`
+	Partial    json.RawMessage     `json:"partial,omitempty"`
 	Open       []string            `json:"open"`
 	Attributes []attribute         `json:"attributes"`
 	Positions  map[string]position `json:"positions"`
@@ -61,6 +62,7 @@ type cueError struct {
 	Message   string     `json:"message"`
 	Path      string     `json:"path"`
 	Positions []position `json:"positions"`
+	Allowed   []string   `json:"allowed,omitempty"`
 
 	// inSchema marks a reference that fails in the schema, not in a user's file.
 	inSchema bool

@@ -24,8 +24,26 @@ type report struct {
 	seen   map[string]bool
 }
 
-func newReport(texts sources, fields map[string]position) *report {
-	return &report{texts: texts, fields: fields, seen: map[string]bool{}}
+func newReport(texts sources) *report {
+	return &report{texts: texts, fields: map[string]position{}, seen: map[string]bool{}}
+}
+
+// know adds places of fields, for errors that have none of their own.
+func (r *report) know(fields map[string]position) {
+	for path, at := range fields {
+		if _, known := r.fields[path]; !known {
+			r.fields[path] = at
+		}
+	}
+}
+
+// allow names the fields that may stand beside one that isn't allowed.
+func (r *report) allow(path string, names []string) {
+	for i := range r.errors {
+		if r.errors[i].Kind == kindNotAllowed && r.errors[i].Path == path {
+			r.errors[i].Allowed = names
+		}
+	}
 }
 
 func (r *report) add(one errors.Error) { r.addKind(classify(one), one) }

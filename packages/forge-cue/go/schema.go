@@ -69,7 +69,7 @@ func (c *schemaCache) keep(key [sha256.Size]byte, compiled *compiledSchema) {
 }
 
 func (s *schema) problems(err error) []cueError {
-	report := newReport(newSources(s.Files, schemaPrefix), nil)
+	report := newReport(newSources(s.Files, schemaPrefix))
 	for _, one := range errors.Errors(err) {
 		report.add(one)
 	}

@@ -86,7 +86,7 @@ func (s *server) evaluate(asked *request) response {
 	for i := range asked.Instances {
 		one := evaluateInstance(&asked.Instances[i], compiled, asked.Fills)
 		answer.Results = append(answer.Results, one)
-		if size += len(one.Value); size > s.limits.output {
+		if size += len(one.Value) + len(one.Partial); size > s.limits.output {
 			return response{ID: asked.ID, Limit: "output"}
 		}
 	}

@@ -21,11 +21,13 @@ type walk struct {
 	texts      sources
 	attributes map[token.Pos]*fieldAttribute
 	positions  map[string]position
-	visited    int
+	// others are the places of fields that aren't regular.
+	others  map[string]position
+	visited int
 }
 
 func newWalk(texts sources, attributes []*fieldAttribute) *walk {
-	w := &walk{texts: texts, attributes: map[token.Pos]*fieldAttribute{}, positions: map[string]position{}}
+	w := &walk{texts: texts, attributes: map[token.Pos]*fieldAttribute{}, positions: map[string]position{}, others: map[string]position{}}
 	for _, one := range attributes {
 		w.attributes[one.node.Pos()] = one
 	}
@@ -60,7 +62,9 @@ func (w *walk) visit(value cue.Value, path string, regular, descend bool, depth 
 	w.visited++
 	nodes := fieldNodes(value, 0)
 	if regular {
-		w.locate(value, path, nodes)
+		w.locate(value, path, nodes, w.positions)
+	} else {
+		w.locate(value, path, nodes, w.others)
 	}
 	for _, node := range nodes {
 		for _, one := range node.Attrs {
@@ -79,15 +83,15 @@ func (w *walk) note(node *ast.Attribute, path string) {
 	}
 }
 
-func (w *walk) locate(value cue.Value, path string, nodes []*ast.Field) {
+func (w *walk) locate(value cue.Value, path string, nodes []*ast.Field, places map[string]position) {
 	for _, node := range nodes {
 		if at, ok := w.texts.position(node.Label.Pos()); ok && w.texts.isUser(at.File) {
-			w.positions[path] = at
+			places[path] = at
 			return
 		}
 	}
 	if at, ok := w.texts.position(value.Pos()); ok && w.texts.isUser(at.File) {
-		w.positions[path] = at
+		places[path] = at
 	}
 }
 

@@ -65,6 +65,12 @@ def current_branch(root: Path) -> str | None:
     return _git(root, "branch", "--show-current") or None
 
 
+def files_of(root: Path) -> list[str]:
+    """Tracked files, and untracked ones that Git does not ignore, by path from `root`."""
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    return [name for name in listed.split("\0") if name]
+
+
 def is_ignored(root: Path, path: Path) -> bool:
     """Whether Git ignores `path`."""
     return _run(root, "check-ignore", "--quiet", str(path)).returncode == 0

@@ -76,13 +76,14 @@ class CueError:
 
     `kind` is `syntax`, `bare_attribute`, `package`, `import`, `reference`, `value`, `not_allowed`, `required`,
     `incomplete`, `cycle` or `schema`. `path` is a CUE path, empty where there is none. `positions` holds users' files
-    first, then the schema's.
+    first, then the schema's. `allowed` are for `not_allowed` the fields that may stand there instead, as far as they are known.
     """
 
     message: str
     path: str
     positions: tuple[Position, ...]
     kind: str
+    allowed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = f"{self.positions[0]}: " if self.positions else ""
@@ -115,6 +116,8 @@ class Attribute:
 class EvaluationResult:
     """What became of one instance: a value, or errors (then `value` is None).
 
+    With errors, `partial` is what could be read of the files themselves, without the schema: fields in error are left out, and it is
+    None where nothing could be read.
     Integers stay exact (up to 4,000 digits), other numbers are floats, bytes are base64 text. `open` holds paths of fields that
     have no concrete value: left out of `value`, or None in a list; the empty path is the package itself, which holds an
     undecided condition. `positions` maps paths of regular fields and list items to where the user's files write them, in
@@ -127,6 +130,7 @@ class EvaluationResult:
     positions: dict[str, Position] = field(default_factory=dict)
     errors: list[CueError] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
+    partial: Any = None
 
 
 @dataclass(frozen=True, slots=True)

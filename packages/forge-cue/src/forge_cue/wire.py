@@ -77,6 +77,7 @@ def _result(one: Mapping[str, Any]) -> EvaluationResult:
         positions=dict(sorted(positions.items(), key=lambda entry: entry[1])),
         errors=[_error(found) for found in one["errors"]],
         open=one["open"],
+        partial=one.get("partial"),
     )
 
 
@@ -97,4 +98,5 @@ def _error(one: Mapping[str, Any]) -> CueError:
         path=one["path"],
         positions=tuple(Position(*at) for at in one["positions"]),
         kind=one["kind"],
+        allowed=tuple(one.get("allowed", ())),
     )

@@ -8,17 +8,20 @@ from forge_cli.exits import Exit
 COMPLETE_VARIABLE = "_FORGE_COMPLETE"
 
 
-@click.command("completion")
+HELP = """Print the completion script for SHELL.
+
+\b
+bash: forge completion bash > ~/.local/share/bash-completion/completions/forge
+zsh:  forge completion zsh > "${fpath[1]}/_forge"
+fish: forge completion fish > ~/.config/fish/completions/forge.fish
+"""
+
+
+@click.command("completion", help=HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> int:
-    """Print the completion script for SHELL.
-
-    \b
-    bash: forge completion bash > ~/.local/share/bash-completion/completions/forge
-    zsh:  forge completion zsh > "${fpath[1]}/_forge"
-    fish: forge completion fish > ~/.config/fish/completions/forge.fish
-    """
+    """Print the script that click has for the shell."""
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"completion for {shell} is not available")

@@ -28,9 +28,7 @@ from forge_sdk.models.statuses import TriggerType
     show_default=True,
     help="What starts the run.",
 )
-def command(
-    path: Path, *, as_json: bool, revision: str | None, branch: str | None, tag: str | None, event: str
-) -> int:
+def command(path: Path, *, as_json: bool, revision: str | None, branch: str | None, tag: str | None, event: str) -> int:
     """Show phases, projects and releases that a run of the repository that contains PATH (default: here) would have.
 
     Exit code: 0, or 2 where the configuration has problems, which are shown as `forge validate` does.
@@ -44,7 +42,11 @@ def command(
     if as_json:
         click.echo(document.model_dump_json(indent=2))
     elif document.repository is None:
-        show([f"there is no {REPOSITORY_FILE} in {snapshot.root}: the repository has no projects; `forge init` writes one"])
+        show(
+            [
+                f"there is no {REPOSITORY_FILE} in {snapshot.root}: the repository has no projects; `forge init` writes one"
+            ]
+        )
     else:
         show(overview(document, git))
     return Exit.SUCCESS

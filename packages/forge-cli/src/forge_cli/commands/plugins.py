@@ -1,11 +1,10 @@
 """`forge plugins`: what is installed here, or on the platform."""
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from forge_cli.exits import Exit
 from forge_cli.session import call
+from forge_cli.tables import print_table
 from forge_sdk.models.api import Plugins, PluginSet
 from forge_sdk.plugins.manager import load_plugins
 
@@ -38,11 +37,14 @@ def _installed() -> Plugins:
 
 
 def _show(found: Plugins) -> None:
-    table = Table("service", "kind", "name", "distribution", "version", box=None, pad_edge=False)
-    for one in found.sets:
-        for plugin in one.plugins:
-            table.add_row(one.service, plugin.kind, plugin.name, plugin.distribution, plugin.version)
-    Console().print(table)
+    print_table(
+        ("service", "kind", "name", "distribution", "version"),
+        [
+            (one.service, plugin.kind, plugin.name, plugin.distribution, plugin.version)
+            for one in found.sets
+            for plugin in one.plugins
+        ],
+    )
     for one in found.sets:
         for problem in one.problems:
             click.echo(f"problem: {one.service}: {problem.message}", err=True)

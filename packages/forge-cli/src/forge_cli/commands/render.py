@@ -9,6 +9,7 @@ from typing import Any
 import click
 import yaml
 from click.shell_completion import CompletionItem
+from pydantic import JsonValue
 
 from forge_cli.configuration.artifacts import Outputs, read_outputs
 from forge_cli.configuration.completion import complete_projects
@@ -86,7 +87,7 @@ def _project(document: DiscoveryDocument, name: str) -> DiscoveredProject:
 
 def _naming_the_option(error: ConfigurationError) -> ConfigurationError:
     hint = "give the outputs of the artifacts with --artifacts FILE"
-    problems = [
+    problems: list[JsonValue] = [
         (one.model_copy(update={"hint": hint}) if one.kind == "attribute" else one).model_dump(mode="json")
         for one in diagnostics_of(error)
     ]

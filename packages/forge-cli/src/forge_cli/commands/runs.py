@@ -1,11 +1,10 @@
 """`forge runs`: list runs."""
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from forge_cli.exits import Exit
 from forge_cli.session import call
+from forge_cli.tables import print_table
 
 
 @click.command("runs")
@@ -18,17 +17,19 @@ def command(repository: str | None, limit: int, as_json: bool) -> int:
     if as_json:
         click.echo(page.model_dump_json(indent=2))
         return Exit.SUCCESS
-    table = Table("run", "repository", "commit", "branch", "attempt", "status", "created", box=None, pad_edge=False)
-    for run in page.items:
-        created = f"{run.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
-        table.add_row(
-            str(run.id),
-            run.repository,
-            run.commit_sha[:12],
-            run.branch or run.tag or "",
-            str(run.attempt),
-            run.status,
-            created,
-        )
-    Console().print(table)
+    print_table(
+        ("run", "repository", "commit", "branch", "attempt", "status", "created"),
+        [
+            (
+                str(run.id),
+                run.repository,
+                run.commit_sha[:12],
+                run.branch or run.tag or "",
+                str(run.attempt),
+                run.status,
+                f"{run.created_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            )
+            for run in page.items
+        ],
+    )
     return Exit.SUCCESS

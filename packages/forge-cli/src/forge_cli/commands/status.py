@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from forge_cli.exits import Exit
 from forge_cli.layout import Layout, http_url
 from forge_cli.supervision import read_state, running
+from forge_cli.tables import print_table
 
 
 @click.command("status")
@@ -47,9 +46,12 @@ def command(data: Path | None, as_json: bool) -> int:
             )
         )
     else:
-        table = Table("service", "status", "pid", "restarts", "address", box=None, pad_edge=False)
-        for name, service in services.items():
-            table.add_row(name, service.status, str(service.pid or ""), str(service.restarts), service.address)
-        Console().print(f"platform in {layout.data}, supervisor {pid}", highlight=False)
-        Console().print(table)
+        click.echo(f"platform in {layout.data}, supervisor {pid}")
+        print_table(
+            ("service", "status", "pid", "restarts", "address"),
+            [
+                (name, service.status, str(service.pid or ""), str(service.restarts), service.address)
+                for name, service in services.items()
+            ],
+        )
     return Exit.SUCCESS if all(service.status == "running" for service in services.values()) else Exit.FAILED

@@ -1,6 +1,5 @@
 """Writes manifests into a folder: each file whole or not at all."""
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ def write_manifests(folder: Path, manifests: Mapping[str, bytes]) -> list[str]:
             for name, content in manifests.items():
                 Path(fresh, name).write_bytes(content)
             for name in manifests:
-                os.replace(Path(fresh, name), folder / name)
+                Path(fresh, name).replace(folder / name)
         return sorted(path.name for path in folder.glob("*.yaml") if path.name not in manifests)
     except OSError as error:
         raise ConfigurationError(f"the manifests can't be written to {folder}: {error.strerror}") from error

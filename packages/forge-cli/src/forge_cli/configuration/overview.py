@@ -48,12 +48,17 @@ def _repository(document: DiscoveryDocument, repository: RepositoryConfiguration
     yield ""
     yield "phases"
     phases = {phase.name: phase for phase in repository.phases}
-    rows = [(f"group {group.group}", name, _phase(phases[name])) for group in document.phase_groups for name in group.phases]
+    rows = [
+        (f"group {group.group}", name, _phase(phases[name])) for group in document.phase_groups for name in group.phases
+    ]
     yield from _indented(_columns(rows))
     if repository.publishers:
         yield ""
         yield "publishers"
-        rows = [(one.name, one.type, f"credentials {one.credentials}" if one.credentials else "") for one in repository.publishers]
+        rows = [
+            (one.name, one.type, f"credentials {one.credentials}" if one.credentials else "")
+            for one in repository.publishers
+        ]
         yield from _indented(_columns(rows))
 
 

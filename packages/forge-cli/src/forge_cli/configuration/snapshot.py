@@ -45,7 +45,7 @@ async def read_snapshot(path: Path, revision: str | None = None) -> Snapshot:
 
     Raises `ConfigurationError` where there is no repository or no such commit, or where its files can't be read.
     """
-    folder = path if path.is_dir() else path.parent
+    folder = path if await asyncio.to_thread(path.is_dir) else path.parent
     tree = WorkingTree(folder)
     root = await tree.root()
     if revision is None:
