@@ -81,7 +81,7 @@ def migrated_database(postgres_server: Any, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def postgres_database(postgres_server: Any, migrated_database: str) -> str:
-    """The migrated database, empty."""
+    """The migrated database, empty; a test that changes its schema changes it back."""
     postgres_server.query(EMPTY, "migrated")
     return migrated_database
 

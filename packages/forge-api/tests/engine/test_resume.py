@@ -116,6 +116,9 @@ async def test_lost_connections_to_the_database_are_stood(platform, make_documen
 
 async def test_a_record_that_can_not_be_kept_errors_the_run(platform, make_document, make_project):
     platform.worker.document = make_document(make_project("api", "check"))
-    await platform.fetch("alter table task_executions add check (status <> 'success')")
-    run = await platform.run()
+    await platform.fetch("alter table task_executions add constraint no_success check (status <> 'success')")
+    try:
+        run = await platform.run()
+    finally:
+        await platform.fetch("alter table task_executions drop constraint no_success")
     assert (run.status, run.error.component) == ("errored", "database")

@@ -39,6 +39,8 @@ def translated() -> Iterator[None]:
         raise _conflict(error) from error
     except asyncpg.DataError as error:
         raise PlatformError("a value does not fit its column", component=COMPONENT) from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise TransientError(f"{error}: create it, or correct database.name", component=COMPONENT) from error
     except _PASSING as error:
         raise TransientError(
             "the database can't be reached or is overloaded: try again", component=COMPONENT

@@ -103,14 +103,8 @@ def _say_next(initialization: Initialization) -> None:
 
 
 def _unconfigured(snapshot: Snapshot) -> list[str]:
-    """Folders that look like projects and are inside of none."""
-    projects = [
-        file.removesuffix(f"{FOLDER}/{PROJECT_FILE}")
-        for file in snapshot.contents
-        if file.endswith(f"{FOLDER}/{PROJECT_FILE}")
-    ]
-    return [
-        one
-        for one in candidates(files_of(snapshot.root))
-        if one != "." and not any(f"{one}/".startswith(project) for project in projects)
-    ]
+    """Folders below the root that look like projects and are part of none."""
+    suffix = f"/{FOLDER}/{PROJECT_FILE}"
+    projects = [file.removesuffix(suffix) for file in snapshot.contents if file.endswith(suffix)]
+    found = [one for one in candidates(files_of(snapshot.root)) if one != "."]
+    return [one for one in found if not any(f"{one}/".startswith(f"{project}/") for project in projects)]

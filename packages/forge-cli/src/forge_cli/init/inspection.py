@@ -59,7 +59,7 @@ def inspect(folder: Path) -> Findings:
         python=python,
         go=_go(folder),
         mkdocs=_is_file(folder, "mkdocs.yml"),
-        site=next((name for name in (".", "public", "site") if _is_file(folder, f"{name}/index.html")), None),
+        site=next((name for name in (".", "public") if _is_file(folder, f"{name}/index.html")), None),
         container_file=next((name for name in ("Dockerfile", "Containerfile") if _is_file(folder, name)), None),
         python_tests=tests if python is None else None,
     )
@@ -68,7 +68,8 @@ def inspect(folder: Path) -> Findings:
 def candidates(files: Iterable[str]) -> list[str]:
     """The folders that hold one of `files`, paths in a repository, and look like projects; none inside another but the root."""
     marks = {"pyproject.toml", "go.mod", "Dockerfile", "Containerfile", "mkdocs.yml", "index.html"}
-    found = {folder or "." for folder, _, name in (file.rpartition("/") for file in files) if name in marks}
+    split = ((folder, name) for folder, _, name in (file.rpartition("/") for file in files))
+    found = {f"/{folder}".removesuffix("/public").strip("/") or "." for folder, name in split if name in marks}
     return [one for one in sorted(found) if not any(one.startswith(f"{other}/") for other in found)]
 
 

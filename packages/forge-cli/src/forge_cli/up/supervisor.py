@@ -71,19 +71,21 @@ class Supervisor:
         registry = services.registry(self._layout, self._ports)
         write_once(self._layout.keys / "s3-access-key.secret", storage.access_key)
         servers = {"postgres": postgres, "nats": nats, "s3": storage, "registry": registry}
+        api = services.api(self._layout, self._ports, storage)
+        worker = services.worker(self._layout, self._ports, storage)
         async with asyncio.TaskGroup() as starting:
             for name, server in servers.items():
-                starting.create_task(self._add(_of_server(name, server, self._address(name))))
+                service = _of_server(name, server, self._address(name))
+                start = self._add_database(service, postgres) if name == "postgres" else self._add(service)
+                starting.create_task(start)
+            # API and worker import their libraries while the servers start, and wait for them by themselves.
+            address = http_url(self._ports.api)
+            starting.create_task(self._add(_of_program("api", api, address, ready=self._api_ready)))
+            starting.create_task(self._add(_of_program("worker", worker, "")))
+
+    async def _add_database(self, service: Service, postgres: PostgresServer) -> None:
+        await self._add(service)
         await asyncio.to_thread(_ensure_database, postgres)
-        await self._add(
-            _of_program(
-                "api",
-                services.api(self._layout, self._ports, storage),
-                http_url(self._ports.api),
-                ready=self._api_ready,
-            )
-        )
-        await self._add(_of_program("worker", services.worker(self._layout, self._ports, storage), ""))
 
     def _address(self, name: str) -> str:
         return f"{LOOPBACK}:{getattr(self._ports, name)}"

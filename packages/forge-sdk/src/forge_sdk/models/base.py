@@ -27,7 +27,7 @@ SchemaVersion = Annotated[str, AfterValidator(check_schema_version)]
 class WireModel(BaseModel):
     """A message between our processes: frozen, unknown fields of the same major version are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", populate_by_name=True)
 
 
 class VersionedModel(WireModel):
@@ -47,4 +47,4 @@ class CamelModel(WireModel):
 class ClosedModel(BaseModel):
     """What a person writes: frozen, unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", populate_by_name=True)
