@@ -33,7 +33,17 @@ CACHE = Path(
 WHEELHOUSE = ROOT / ".cache" / "wheelhouse"
 CONSTRAINTS = WHEELHOUSE / "constraints.txt"
 REPORTS = ROOT / ".tox" / "reports"
-NOT_BUILT_IN = {"tests", "changelog.d", "_bin", "__pycache__", "dist", ".hypothesis", ".pytest_cache"}
+NOT_BUILT_IN = {
+    "tests",
+    "changelog.d",
+    "_bin",
+    "__pycache__",
+    "dist",
+    ".hypothesis",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+}
 EXIT_NOT_PREPARED = 2
 
 
@@ -63,6 +73,8 @@ def demo(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     shutil.rmtree(REPORTS, ignore_errors=True)
+    # Servers that refuse to run as root run as nobody, who must be able to enter the environments.
+    REPORTS.parent.mkdir(mode=0o755, exist_ok=True)
     command = [VENV / "bin" / "tox", "run-parallel", "--parallel", "2", "--parallel-no-spinner"]
     code = subprocess.call([*command, *arguments], cwd=ROOT, env=environment())
     summarize()
@@ -126,7 +138,8 @@ def wheel_of(project: Path) -> tuple[str, Path]:
     folder = CACHE / "wheels" / name / content_digest(project)
     found = sorted(folder.glob("*.whl"))
     if not found:
-        stage(f"wheel of {name}")
+        compiled = " (compiles Go programs: some minutes, once)" if (project / "go").is_dir() else ""
+        stage(f"wheel of {name}{compiled}")
         fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
         built = subprocess.run([uv(), "build", "--quiet", "--wheel", "--out-dir", fresh, project], check=False)
         if built.returncode != 0:

@@ -90,21 +90,29 @@ class Demo:
         self._remember_secret("publishers/pypi/token", f"{USER}:{password}")
         stage("pipeline: lint, test, build, publish, release, deploy")
         self._pipeline()
+        stage("what reached the world")
+        self._show_releases()
+        stage("production, by hand")
+        self._promote()
         stage("manifests, as Argo CD's plugin generates them")
         self._generate()
 
     def summary(self, seconds: float) -> None:
-        release, deployment = self.run_facts["releases"][0], self.run_facts["deployments"][0]
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         table.add_row("run", f"{self.run_facts['id']} {self.run_facts['status']}")
-        table.add_row("release", f"{release['canonical_id']}, number {release['release_number']}, {release['status']}")
-        table.add_row("release image", f"{release['oci_uri']} ({release['oci_digest']})")
-        for artifact in release["artifacts"]:
-            table.add_row("published", f"{artifact['name']}: {artifact['primary_published_uri']}")
-            table.add_row("tracking image", f"{artifact['tracking_oci_uri']} ({artifact['tracking_oci_digest']})")
-        table.add_row("deployment", f"{deployment['environment']}: commit {deployment['gitops_commit_sha']} of {self._gitops_url()}")
+        for release in self.run_facts["releases"]:
+            table.add_row(
+                "release", f"{release['canonical_id']}, number {release['release_number']}, {release['status']}"
+            )
+            table.add_row("  image", f"{release['oci_uri']} ({release['oci_digest']})")
+            for artifact in release["artifacts"]:
+                published = artifact["primary_published_uri"] or "no publisher configured"
+                table.add_row(f"  {artifact['name']}", f"{published}, sealed in {artifact['tracking_oci_uri']}")
+        for deployment in self.run_facts["deployments"]:
+            place = f"commit {deployment['gitops_commit_sha']} of {self._gitops_url()}"
+            table.add_row("deployment", f"{deployment['project']} to {deployment['environment']}: {place}")
         kinds = [line.removeprefix("kind: ") for line in self.manifests.splitlines() if line.startswith("kind: ")]
         table.add_row("manifests", ", ".join(kinds))
         console.print(table)
@@ -112,9 +120,15 @@ class Demo:
 
     def say_what_is_left(self) -> None:
         console.print(f"left running, in {self.folder}:")
-        console.print(f"  export FORGE_HOME={self.environment['FORGE_HOME']}; {BIN / 'forge'} status; {BIN / 'forge'} runs")
-        console.print(f"  index {self.index_url} (process {self.index_pid}), repository {self.repository}, GitOps {self.gitops}")
-        console.print(f"  stop: FORGE_HOME={self.environment['FORGE_HOME']} {BIN / 'forge'} down --purge; kill {self.index_pid}")
+        console.print(
+            f"  export FORGE_HOME={self.environment['FORGE_HOME']}; {BIN / 'forge'} status; {BIN / 'forge'} runs"
+        )
+        console.print(
+            f"  index {self.index_url} (process {self.index_pid}), repository {self.repository}, GitOps {self.gitops}"
+        )
+        console.print(
+            f"  stop: FORGE_HOME={self.environment['FORGE_HOME']} {BIN / 'forge'} down --purge; kill {self.index_pid}"
+        )
 
     @contextlib.contextmanager
     def _index(self, password: str) -> Iterator[str]:
@@ -122,9 +136,24 @@ class Demo:
         packages.mkdir()
         htpasswd.write_text(f"{USER}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n")
         port = free_port()
-        command = [sys.executable, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port), "-P", str(htpasswd), "-a", "update"]
+        command = [
+            sys.executable,
+            "-m",
+            "pypiserver",
+            "run",
+            "-i",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-P",
+            str(htpasswd),
+            "-a",
+            "update",
+        ]
         with (self.folder / "index.log").open("wb") as log:
-            process = subprocess.Popen([*command, "--disable-fallback", str(packages)], stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                [*command, "--disable-fallback", str(packages)], stdout=log, stderr=log, start_new_session=True
+            )
         self.index_pid = process.pid
         url = f"http://127.0.0.1:{port}/simple/"
         try:
@@ -135,7 +164,9 @@ class Demo:
             process.wait(10)
 
     def _make_repository(self) -> None:
-        shutil.copytree(SHOP, self.repository, ignore=shutil.ignore_patterns(".venv", "__pycache__", "uv.lock", "dist", ".*_cache"))
+        shutil.copytree(
+            SHOP, self.repository, ignore=shutil.ignore_patterns(".venv", "__pycache__", "uv.lock", "dist", ".*_cache")
+        )
         configuration = self.repository / ".forge" / "repo.cue"
         configuration.write_text(configuration.read_text().replace(CONFIGURED_INDEX, self.index_url))
         self._git("init", "--quiet", "--initial-branch=main")
@@ -158,6 +189,23 @@ class Demo:
         if not self.run_facts["releases"] or not self.run_facts["deployments"]:
             raise DemoError("the run made no release or no deployment")
 
+    def _show_releases(self) -> None:
+        for release in self.run_facts["releases"]:
+            self._forge("release", "show", self._project(release), str(release["release_number"]))
+            self._forge("release", "verify", self._project(release), str(release["release_number"]))
+
+    def _promote(self) -> None:
+        deployed = {deployment["project"] for deployment in self.run_facts["deployments"]}
+        for release in self.run_facts["releases"]:
+            if release["project"] in deployed:
+                arguments = ("production", self._project(release), str(release["release_number"]))
+                self._forge("diff", *arguments)
+                self._forge("deploy", *arguments)
+        self._forge("env")
+
+    def _project(self, release: dict[str, object]) -> str:
+        return f"{release['repository']}/{release['project']}"
+
     def _generate(self) -> None:
         self._call(["git", "clone", "--quiet", self._gitops_url(), str(self.gitops)])
         platform = json.loads(Path(self.environment["FORGE_HOME"], "platform.json").read_text())
@@ -167,7 +215,7 @@ class Demo:
             "FORGE_PUBLIC_KEY_FILES": str(Path(self.environment["FORGE_HOME"], "keys", "signing.pub")),
             "FORGE_CACHE_DIR": str(self.folder / "cmp-cache"),
         }
-        pointers = sorted(self.gitops.glob("dev/*/release.yaml"))
+        pointers = sorted(self.gitops.glob("*/*/release.yaml"))
         if not pointers:
             raise DemoError("the GitOps repository holds no pointer")
         for pointer in pointers:
@@ -175,7 +223,10 @@ class Demo:
             self.manifests += self._call([str(BIN / "forge-cmp"), "generate"], cwd=pointer.parent, extra=variables)
         console.print(self.manifests, markup=False, soft_wrap=True)
         digest = hashlib.sha256(self.manifests.encode()).hexdigest()
-        again = "".join(self._call([str(BIN / "forge-cmp"), "generate"], cwd=pointer.parent, extra=variables) for pointer in pointers)
+        again = "".join(
+            self._call([str(BIN / "forge-cmp"), "generate"], cwd=pointer.parent, extra=variables)
+            for pointer in pointers
+        )
         if hashlib.sha256(again.encode()).hexdigest() != digest:
             raise DemoError("generating the manifests again gave something else")
 
@@ -195,7 +246,9 @@ class Demo:
         return ""
 
     def _call(self, command: list[str], cwd: Path | None = None, extra: dict[str, str] | None = None) -> str:
-        done = subprocess.run(command, env={**self.environment, **(extra or {})}, cwd=cwd, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env={**self.environment, **(extra or {})}, cwd=cwd, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             raise DemoError(f"{' '.join(command[:4])} ended with exit code {done.returncode}: {done.stderr.strip()}")
         return done.stdout

@@ -1,11 +1,7 @@
 """Fixtures of the suites of the whole platform."""
 
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
-import bcrypt
 import pytest
 from harness import (
     FAST_REDELIVERY,
@@ -15,8 +11,8 @@ from harness import (
     Index,
     Platform,
     Repository,
-    answers,
-    eventually,
+    free_port,
+    running_index,
 )
 
 
@@ -41,37 +37,8 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
 @pytest.fixture(scope="session")
 def index(tmp_path_factory) -> Iterator[Index]:
     """A real package index: pypiserver in a process of its own."""
-    folder = tmp_path_factory.mktemp("index")
-    packages, htpasswd = folder / "packages", folder / "htpasswd"
-    packages.mkdir()
-    htpasswd.write_text(f"{INDEX_USER}:{bcrypt.hashpw(INDEX_PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "pypiserver",
-        "run",
-        "-i",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "-P",
-        str(htpasswd),
-        "-a",
-        "update",
-    ]
-    process = subprocess.Popen(
-        [*command, "--disable-fallback", str(packages)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}/simple/"
-    try:
-        eventually(lambda: process.poll() is None and answers(url), "package index")
-        yield Index(url, packages)
-    finally:
-        process.terminate()
-        process.wait(10)
+    with running_index(tmp_path_factory.mktemp("index"), free_port()) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,18 +1,21 @@
 """What drives a whole platform from outside: the command `forge`, git repositories, a package index."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 
 BIN = Path(sys.executable).parent
@@ -88,6 +91,33 @@ class Index:
 
     url: str
     folder: Path
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running_index(folder: Path, port: int) -> Iterator[Index]:
+    """A real package index in `folder`: pypiserver in a process of its own."""
+    packages, htpasswd = folder / "packages", folder / "htpasswd"
+    packages.mkdir(parents=True)
+    htpasswd.write_text(f"{INDEX_USER}:{bcrypt.hashpw(INDEX_PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n")
+    command = [sys.executable, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port), "-P", str(htpasswd)]
+    process = subprocess.Popen(
+        [*command, "-a", "update", "--disable-fallback", str(packages)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}/simple/"
+    try:
+        eventually(lambda: process.poll() is None and answers(url), "package index")
+        yield Index(url, packages)
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 class Repository:

@@ -14,6 +14,7 @@ PLUGINS = [
     "catalyst-forge-producer-command",
     "catalyst-forge-producer-python",
     "catalyst-forge-publisher-pypi",
+    "catalyst-forge-publisher-s3",
     "catalyst-forge-secrets-local",
 ]
 SHOW = "from forge_sdk.plugins.manager import load_plugins; p = load_plugins(); print([d.name for d in p.descriptions], p.problems)"

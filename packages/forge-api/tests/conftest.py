@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import jwt
 import nats
@@ -20,16 +20,22 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from forge_api.application import create_application
 from forge_api.auth.verifier import TokenVerifier
 from forge_api.database.migrate import migrate
+from forge_api.database.notifications import Notifications
+from forge_api.database.origin import Origin
 from forge_api.database.pool import Database
 from forge_api.engine.port import DeploymentPlan, RunPlan
+from forge_api.events.run_feeds import RunFeeds
 from forge_api.metrics import Metrics
+from forge_api.pipeline.planner import Plan, PlannedPhase, PlannedStep, PlannedTask
 from forge_api.services import Services
+from forge_api.web.limits import RateLimits
 from forge_dispatch.streams import apply_definitions
 from forge_sdk.client import ApiClient, StaticToken
 from forge_sdk.configuration import ApiConfiguration, GitOps, Identity, Nats, Registry, Storage
 from forge_sdk.configuration import Database as DatabaseConfiguration
 from forge_sdk.errors import ErrorCode, PlatformError
-from forge_sdk.models.api import CreateRun, Deployment, Environment, RegisterRepository
+from forge_sdk.models.api import CreateDeployment, CreateRun, Deployment, Environment, RegisterRepository
+from forge_sdk.models.stages import Stage, StageJobs, StageQuery, StageResult, StageState
 from forge_sdk.models.statuses import RunStatus
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.retry import RetryPolicy
@@ -199,13 +205,11 @@ class RecordingEngine:
 
 @dataclass
 class RecordingDeployments:
-    requests: list[tuple[str, ...]] = field(default_factory=list)
+    requests: list[tuple[CreateDeployment, str]] = field(default_factory=list)
     answer: Deployment | None = None
 
-    async def request(
-        self, environment: str, repository: str, project: str, release_reference: str, actor: str
-    ) -> Deployment:
-        self.requests.append((environment, repository, project, release_reference, actor))
+    async def request(self, body: CreateDeployment, origin: Origin) -> Deployment:
+        self.requests.append((body, origin.actor))
         if self.answer is None:
             raise PlatformError(
                 "production allows the trigger tag only",
@@ -217,6 +221,17 @@ class RecordingDeployments:
 
     def environments(self) -> tuple[Environment, ...]:
         return (Environment(name="dev", policy={"auto_deploy": True}),)
+
+
+@dataclass
+class RecordingStages:
+    results: list[StageResult] = field(default_factory=list)
+
+    async def jobs(self, run_id: UUID, stage: Stage, query: StageQuery) -> StageJobs:
+        return StageJobs(stage=stage, state=StageState.SUCCESS, outputs={"run": str(run_id)})
+
+    async def record(self, run_id: UUID, body: StageResult) -> None:
+        self.results.append(body)
 
 
 @pytest.fixture
@@ -251,7 +266,25 @@ async def connection(configuration: ApiConfiguration) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def services(configuration: ApiConfiguration, database: Database, connection: Any) -> AsyncIterator[Services]:
+def notifications(database_settings: DatabaseConfiguration) -> Notifications:
+    return Notifications(database_settings)
+
+
+@pytest.fixture
+async def listening(notifications: Notifications) -> AsyncIterator[None]:
+    """Notifications of the database arrive."""
+    task = asyncio.create_task(notifications.run())
+    async with asyncio.timeout(20):
+        await notifications.ready.wait()
+    yield
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@pytest.fixture
+async def services(
+    configuration: ApiConfiguration, database: Database, connection: Any, notifications: Notifications
+) -> AsyncIterator[Services]:
     verifier = TokenVerifier(configuration.identity)
     yield Services(
         configuration=configuration,
@@ -261,6 +294,9 @@ async def services(configuration: ApiConfiguration, database: Database, connecti
         verifier=verifier,
         engine=RecordingEngine(),
         deployments=RecordingDeployments(),
+        stages=RecordingStages(),
+        feeds=RunFeeds(database, notifications),
+        limits=RateLimits(configuration.limits),
         metrics=Metrics(),
     )
     await verifier.close()
@@ -303,6 +339,18 @@ async def repository(client: ApiClient) -> str:
 @pytest.fixture
 def create_run(repository: str) -> Callable[..., CreateRun]:
     return lambda **fields: CreateRun(**{"repository": repository, "commit_sha": SHA, **fields})
+
+
+@pytest.fixture
+def make_plan() -> Callable[[], Plan]:
+    """A plan with the one step `unit` of project `api` in phase `test`."""
+
+    def make() -> Plan:
+        step = PlannedStep(uuid4(), "unit", "command")
+        task = PlannedTask(uuid4(), "api", "services/api", (step,))
+        return Plan("key", [PlannedPhase(uuid4(), "test", 1, (task,))], [], "queue", releases=False)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

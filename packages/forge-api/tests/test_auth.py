@@ -26,9 +26,20 @@ ACCESS = {
     ("GET", "/v1/runs"): READ,
     ("GET", "/v1/runs/{run_id}"): READ,
     ("DELETE", "/v1/runs/{run_id}"): {"developer"},
+    ("POST", "/v1/runs/{run_id}/retry"): {"developer"},
+    ("GET", "/v1/runs/{run_id}/events"): READ,
     ("GET", "/v1/steps/{step_id}/logs"): READ,
+    ("GET", "/v1/audit"): {"operator", "approver"},
+    ("GET", "/v1/internal/runs/{run_id}/stages/{stage}/jobs"): {"service-account"},
+    ("POST", "/v1/internal/runs/{run_id}/results"): {"service-account"},
     ("GET", "/v1/releases/{owner}/{name}/{project}"): READ,
     ("GET", "/v1/releases/{owner}/{name}/{project}/{release}"): READ,
+    ("POST", "/v1/releases"): {"developer"},
+    ("POST", "/v1/releases/{owner}/{name}/{project}/{release}/retry"): {"developer"},
+    ("POST", "/v1/releases/{owner}/{name}/{project}/{release}/give-up"): {"developer"},
+    ("GET", "/v1/environments/{environment}/deployments"): READ,
+    ("GET", "/v1/holds"): READ,
+    ("DELETE", "/v1/holds/{environment}/{owner}/{name}/{project}"): {"developer", "operator"},
     ("POST", "/v1/deployments"): {"developer"},
     ("GET", "/v1/deployments/{environment}/{owner}/{name}/{project}"): READ,
     ("GET", "/v1/environments"): READ,
@@ -54,6 +65,7 @@ VARIABLES = {
     "release": "1",
     "environment": "dev",
     "service": "worker",
+    "stage": "discovery",
 }
 
 
@@ -62,7 +74,7 @@ async def statuses(http, headers, routes=PROTECTED):
     for method, path in routes:
         async with http.request(method, path.format(**VARIABLES), headers=headers, allow_redirects=False) as answer:
             body = await answer.json() if answer.content_type == "application/json" else {}
-            found[(method, path)] = (answer.status, body.get("error", {}).get("code"))
+            found[(method, path)] = (answer.status, (body.get("error") or {}).get("code"))
     return found
 
 

@@ -370,7 +370,7 @@ async def test_a_request_for_a_deployment_names_who_asked(client, services, depl
     services.deployments.answer = (await client.deployments("dev", REPOSITORY, "api")).items[0]
     body = CreateDeployment(environment="dev", repository=REPOSITORY, project="api", release="main-1")
     assert isinstance(await client.create_deployment(body), Deployment)
-    assert services.deployments.requests == [("dev", REPOSITORY, "api", "main-1", "alice")]
+    assert services.deployments.requests == [(body, "alice")]
 
 
 async def test_a_refused_deployment_says_what_the_policy_requires(http, bearer):

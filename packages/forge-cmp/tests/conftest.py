@@ -10,13 +10,17 @@ import pytest
 
 from forge_oci.core.image import Image
 from forge_oci.core.keys import PrivateKey, write_key_pair
+from forge_oci.core.provenance import Build, provenance_statement
 from forge_oci.core.release import pack_release
-from forge_oci.registry import KeySigner, RegistryClient, sign_image
+from forge_oci.core.statement import PROVENANCE_PREDICATE, encode_statement, parse_statement
+from forge_oci.core.tracking import pack_tracking
+from forge_oci.registry import KeySigner, RegistryClient, attest, sign_image
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "acme/Shop"
 PROJECT = "api"
 OCI_NAME = "acme/shop/api"
+DIGEST = "sha256:" + "d" * 64
 FILES = {
     "web.yaml": b"apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: web\n  namespace: b\n",
     "api.yaml": "# größer\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: a}\ndata: {text: grüße}\n".encode(),
@@ -125,6 +129,48 @@ def publish(registry: RegistryClient, signing_key: tuple[Path, Path]) -> Callabl
         return digest
 
     return publish_release
+
+
+@pytest.fixture
+def seal(registry: RegistryClient, signing_key: tuple[Path, Path]) -> Callable[..., Any]:
+    """Pushes the tracking image of an artifact and returns its entry in a release's metadata."""
+
+    async def seal_artifact(
+        name: str = "tool",
+        *,
+        ref: str | None = "refs/heads/main",
+        signed_with: Path | None = None,
+        attested_with: Path | None = None,
+        sign: bool = True,
+        attest_it: bool = True,
+        predicate_type: str = PROVENANCE_PREDICATE,
+        about: str = DIGEST,
+        **changes: Any,
+    ) -> dict[str, Any]:
+        facts = {"repository": REPOSITORY, "project": PROJECT, "commit": COMMIT, **changes}
+        build = Build(
+            builder_id="https://example.org/worker",
+            invocation_id="1",
+            source_uri="git+ssh://git@example.org/acme/Shop.git" + (f"@{ref}" if ref else ""),
+            commit=facts["commit"],
+            started_on="2026-01-01T00:00:00Z",
+            finished_on="2026-01-01T00:00:01Z",
+            external_parameters={"repository": facts["repository"], "project": facts["project"]},
+        )
+        metadata = {"artifact": {"name": name, "digest": DIGEST}, "source": {}, "build": {"number": name}}
+        image = pack_tracking(metadata, provenance_statement(name, DIGEST, build))
+        repository = f"{OCI_NAME}/{name}"
+        await registry.push(image, repository, ["sha-" + COMMIT])
+        if sign:
+            await sign_image(registry, repository, image.descriptor, KeySigner(signed_with or signing_key[0]))
+        if attest_it:
+            predicate = parse_statement(provenance_statement(name, about, build)).predicate
+            statement = encode_statement([(None, image.digest), (name, about)], predicate_type, predicate)
+            await attest(registry, repository, image.descriptor, statement, KeySigner(attested_with or signing_key[0]))
+        uri = f"{repository}:sha-{COMMIT}"
+        return {"name": name, "digest": DIGEST, "tracking": {"uri": uri, "digest": image.digest}}
+
+    return seal_artifact
 
 
 @pytest.fixture

@@ -1,3 +1,8 @@
+import contextlib
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from forge_cmp.cache import FOLDER, Cache
@@ -34,6 +39,28 @@ async def test_concurrent_runs_share_the_cache(application, publish):
     assert [run.returncode for run in runs] == [0] * 4
     assert {output for output, _ in outputs} == {application.run().stdout.encode()}
     assert not [entry for entry in _entries(application) if entry.name.startswith(".")]
+
+
+def test_concurrent_writers_and_damage_never_give_a_wrong_body(tmp_path):
+    """Many threads put, read and evict the same entries while they are torn: what is read is right or absent."""
+    bodies = {b"%d" % number: bytes([number]) * 3000 for number in range(8)}
+    failures = []
+
+    def work(seed):
+        cache, chance = Cache(str(tmp_path), 10_000), random.Random(seed)
+        for _ in range(150):
+            key = chance.choice(list(bodies))
+            cache.put(bodies[key], key)
+            found = cache.get(key)
+            if found not in {None, bodies[key]}:
+                failures.append(key)
+            with contextlib.suppress(OSError, IndexError):
+                entry = chance.choice(list((tmp_path / FOLDER).iterdir()))
+                os.truncate(entry, chance.randrange(3000))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    assert not failures
 
 
 async def test_a_cache_that_cannot_be_used_costs_nothing_but_time(application, publish):

@@ -1,8 +1,11 @@
 import base64
+import contextlib
 import http.server
 import json
 import threading
+import time
 from contextlib import contextmanager
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -13,6 +16,7 @@ METADATA = {
     "repository": "acme/Shop",
     "project": "api",
     "source": {"commit": "0123456789abcdef0123456789abcdef01234567"},
+    "artifacts": [],
 }
 
 
@@ -98,6 +102,32 @@ def test_a_failing_registry_ends_with_the_deadline(application):
     assert server.host in run.stderr
 
 
+def test_a_wait_that_would_outlast_the_deadline_is_not_begun(application):
+    with front(lambda handler, _: handler.send(429, Retry_After="30")) as server:
+        started = time.monotonic()
+        run = _run(application, server, FORGE_DEADLINE_SECONDS="20")
+        assert len(server.requests) == 1
+    assert (run.code, time.monotonic() - started < 15) == ("registry_unavailable", True)
+
+
+def test_a_registry_that_drips_ends_with_the_deadline(application):
+    """A byte now and then keeps every single wait short: only the deadline of the whole run ends it."""
+
+    def reply(handler, _):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                handler.wfile.write(b"x")
+                time.sleep(0.1)  # what the server is about
+        return True
+
+    with front(reply) as server:
+        run = _run(application, server, FORGE_DEADLINE_SECONDS="1")
+    assert (run.code, run.stdout) == ("registry_unreachable", "")
+
+
 def test_an_unreachable_registry_is_named(application):
     with front(lambda handler, _: None) as server:
         pass
@@ -165,6 +195,66 @@ def test_bearer_tokens_come_from_the_token_service(application, tmp_path):
         assert _run(application, server).status == 0
 
 
+def test_an_identity_token_is_exchanged(application, tmp_path):
+    forms = []
+
+    def do_post(handler):
+        forms.append(parse_qs(handler.rfile.read(int(handler.headers["Content-Length"])).decode()))
+        handler.send(200, json.dumps({"access_token": "t0ken"}).encode())
+
+    def reply(handler, server):
+        type(handler).do_POST = do_post
+        challenge = f'Bearer realm="http://{server.host}/token",service="r",scope="repository:acme/shop/api:pull"'
+        return handler.headers.get("Authorization") != "Bearer t0ken" and handler.send(401, WWW_Authenticate=challenge)
+
+    with front(reply) as server:
+        docker = tmp_path / "home" / ".docker"
+        docker.mkdir()
+        (docker / "config.json").write_text(json.dumps({"auths": {server.host: {"identitytoken": "refresh-me"}}}))
+        assert _run(application, server).status == 0
+    assert (forms[0]["grant_type"], forms[0]["refresh_token"]) == (["refresh_token"], ["refresh-me"])
+
+
+def test_a_token_that_expires_meanwhile_is_renewed(application):
+    issued = []
+
+    def reply(handler, server):
+        if handler.path.startswith("/token"):
+            issued.append(f"t{len(issued)}")
+            return handler.send(200, json.dumps({"token": issued[-1]}).encode())
+        # Each token is good for one request.
+        good = issued and handler.headers.get("Authorization") == f"Bearer {issued[-1]}" and issued[-1] not in used
+        if good:
+            used.append(issued[-1])
+            return False
+        challenge = f'Bearer realm="http://{server.host}/token",service="r"'
+        return handler.send(401, WWW_Authenticate=challenge)
+
+    used = []
+    with front(reply) as server:
+        assert _run(application, server).status == 0
+    assert len(used) == 3
+
+
+def test_a_mounted_token_is_used_as_it_is(application, tmp_path):
+    (tmp_path / "token").write_text("mounted-token\n")
+
+    def reply(handler, server):
+        challenge = f'Bearer realm="http://{server.host}/token",service="r"'
+        good = handler.headers.get("Authorization") == "Bearer mounted-token"
+        return not good and handler.send(401, WWW_Authenticate=challenge)
+
+    with front(reply) as server:
+        run = _run(application, server, FORGE_REGISTRY_TOKEN_FILE=str(tmp_path / "token"))
+        assert run.status == 0, run.stderr
+        assert not [path for path, _ in server.requests if path.startswith("/token")]
+        (tmp_path / "token").write_text("expired-token")
+        run = _run(application, server, FORGE_REGISTRY_TOKEN_FILE=str(tmp_path / "token"), FORGE_CACHE_DIR="")
+    assert run.code == "unauthorized"
+    assert "expired-token" not in run.stderr
+    assert "FORGE_REGISTRY_TOKEN_FILE" in run.stderr
+
+
 def test_a_credential_helper_is_asked(application, tmp_path):
     helper = tmp_path / "bin" / "docker-credential-test"
     helper.parent.mkdir()
@@ -201,3 +291,35 @@ def test_endless_redirects_end(application):
     with front(lambda handler, server: handler.send(302, Location="/v2/again")) as server:
         assert _run(application, server).code == "registry_protocol"
         assert len(server.requests) == 6
+
+
+def test_one_connection_serves_the_whole_run(application):
+    ports = set()
+
+    def reply(handler, server):
+        type(handler).protocol_version = "HTTP/1.1"
+        ports.add(handler.client_address)
+        return False
+
+    with front(reply) as server:
+        _run(application, server)  # before the server's class knows that it keeps connections
+        ports.clear()
+        assert _run(application, server, FORGE_CACHE_DIR="").status == 0
+    assert len(ports) == 1
+
+
+def test_a_kept_connection_that_the_other_side_closed_is_opened_again(application):
+    """Answered as if it were kept, then closed: what an idle time-out looks like. No pause, no failure."""
+
+    def reply(handler, server):
+        type(handler).protocol_version = "HTTP/1.1"
+        server.serve(handler)
+        handler.close_connection = True
+        return True
+
+    with front(reply) as server:
+        _run(application, server)
+        server.requests.clear()
+        run = _run(application, server, FORGE_CACHE_DIR="", FORGE_DEADLINE_SECONDS="30")
+        assert run.status == 0, run.stderr
+        assert len(server.requests) == 3

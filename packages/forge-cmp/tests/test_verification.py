@@ -17,6 +17,7 @@ METADATA = {
     "repository": "acme/Shop",
     "project": "api",
     "source": {"commit": "0123456789abcdef0123456789abcdef01234567"},
+    "artifacts": [],
 }
 OBJECT = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 

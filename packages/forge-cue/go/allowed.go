@@ -9,22 +9,48 @@ import (
 
 const maxAllowed = 100
 
-// allowedFields are the names that the schema has in the struct in which a field isn't allowed.
-func allowedFields(value cue.Value, one errors.Error, refused map[string]bool) []string {
-	path := one.Path()
+// allowance finds the names that the schema has in structs in which a field isn't allowed.
+type allowance struct {
+	value   cue.Value
+	refused map[string]bool
+	known   map[string][]string
+}
+
+func newAllowance(value cue.Value, list []errors.Error) *allowance {
+	a := &allowance{value: value, refused: map[string]bool{}, known: map[string][]string{}}
+	for _, one := range list {
+		if classify(one) == kindNotAllowed {
+			a.refused[pathText(one.Path())] = true
+		}
+	}
+	return a
+}
+
+// beside returns the fields that may stand where the one at a path isn't allowed.
+func (a *allowance) beside(path []string) []string {
 	if len(path) == 0 {
 		return nil
 	}
-	parent := value.LookupPath(cue.ParsePath(pathText(path[:len(path)-1])))
-	fields, err := parent.Fields(cue.Optional(true))
+	parent := pathText(path[:len(path)-1])
+	if names, ok := a.known[parent]; ok {
+		return names
+	}
+	a.known[parent] = a.fields(parent)
+	return a.known[parent]
+}
+
+func (a *allowance) fields(parent string) []string {
+	found, err := a.value.LookupPath(cue.ParsePath(parent)).Fields(cue.Optional(true))
 	if err != nil {
 		return nil
 	}
 	var names []string
-	for fields.Next() && len(names) < maxAllowed {
-		selector := fields.Selector()
-		name := selector.Unquoted()
-		if !refused[join(pathText(path[:len(path)-1]), fieldName(name))] {
+	for found.Next() && len(names) < maxAllowed {
+		selector := found.Selector()
+		if selector.LabelType() != cue.StringLabel || selector.ConstraintType() == cue.PatternConstraint {
+			continue
+		}
+		if name := selector.Unquoted(); !a.refused[join(parent, fieldName(name))] {
 			names = append(names, name)
 		}
 	}

@@ -27,7 +27,6 @@ func (a *attribute) key() string {
 // attributes finds those on fields; attributes of a struct or a file don't stand for a value.
 func (s *source) attributes() []*fieldAttribute {
 	var found []*fieldAttribute
-	parse := attributeParser()
 	for _, file := range s.files {
 		ast.Walk(file, func(node ast.Node) bool {
 			field, ok := node.(*ast.Field)
@@ -36,7 +35,7 @@ func (s *source) attributes() []*fieldAttribute {
 			}
 			for _, one := range field.Attrs {
 				name, body := one.Split()
-				entry := &fieldAttribute{field: field, node: one, found: parse(name, body)}
+				entry := &fieldAttribute{field: field, node: one, found: parseAttribute(name, body)}
 				entry.found.Position, _ = s.texts.position(one.Pos())
 				found = append(found, entry)
 			}
@@ -46,29 +45,51 @@ func (s *source) attributes() []*fieldAttribute {
 	return found
 }
 
-// attributeParser lets CUE read the arguments: its own reader of an attribute's body is internal.
-func attributeParser() func(name, body string) attribute {
-	context := cuecontext.New()
-	return func(name, body string) attribute {
-		read := attribute{Name: name, Body: body, Positional: []string{}, Named: map[string]string{}, Paths: []string{}}
-		field := &ast.Field{Label: ast.NewIdent("x"), Value: ast.NewIdent("_")}
-		field.Attrs = []*ast.Attribute{{Text: "@" + name + "(" + body + ")"}}
-		value := context.BuildFile(&ast.File{Decls: []ast.Decl{field}}).LookupPath(cue.ParsePath("x"))
-		if strings.TrimSpace(body) == "" {
-			return read
+const (
+	maxKnownAttributes = 1_000
+	maxKnownBody       = 200
+)
+
+// knownAttributes are those read before: the same few stand in every project. One request is served at a time.
+var knownAttributes = map[string]attribute{}
+
+func parseAttribute(name, body string) attribute {
+	key := name + "(" + body
+	known, ok := knownAttributes[key]
+	if !ok {
+		known = readAttribute(name, body)
+		if len(knownAttributes) == maxKnownAttributes {
+			clear(knownAttributes)
 		}
-		for _, one := range value.Attributes(cue.FieldAttr) {
-			for i := range one.NumArgs() {
-				key, text := one.Arg(i)
-				if text != "" || strings.Contains(withoutQuoted(one.RawArg(i)), "=") {
-					read.Named[key] = text
-				} else {
-					read.Positional = append(read.Positional, key)
-				}
-			}
+		if len(key) <= maxKnownBody {
+			knownAttributes[key] = known
 		}
+	}
+	known.Paths = []string{}
+	return known
+}
+
+// readAttribute lets CUE read the arguments: its own reader of an attribute's body is internal. Each gets a context of its
+// own, since a context only grows.
+func readAttribute(name, body string) attribute {
+	read := attribute{Name: name, Body: body, Positional: []string{}, Named: map[string]string{}, Paths: []string{}}
+	if strings.TrimSpace(body) == "" {
 		return read
 	}
+	field := &ast.Field{Label: ast.NewIdent("x"), Value: ast.NewIdent("_")}
+	field.Attrs = []*ast.Attribute{{Text: "@" + name + "(" + body + ")"}}
+	value := cuecontext.New().BuildFile(&ast.File{Decls: []ast.Decl{field}}).LookupPath(cue.ParsePath("x"))
+	for _, one := range value.Attributes(cue.FieldAttr) {
+		for i := range one.NumArgs() {
+			key, text := one.Arg(i)
+			if text != "" || strings.Contains(withoutQuoted(one.RawArg(i)), "=") {
+				read.Named[key] = text
+			} else {
+				read.Positional = append(read.Positional, key)
+			}
+		}
+	}
+	return read
 }
 
 // withoutQuoted leaves what stands before a quote: an equals sign inside a quoted text makes no named argument.
@@ -82,10 +103,9 @@ func fillAttributes(attributes []*fieldAttribute, fills []fill) error {
 	if len(fills) == 0 {
 		return nil
 	}
-	parse := attributeParser()
 	values := map[string]json.RawMessage{}
 	for _, one := range fills {
-		read := parse(one.Attribute, one.Arguments)
+		read := parseAttribute(one.Attribute, one.Arguments)
 		values[read.key()] = one.Value
 	}
 	for _, one := range attributes {

@@ -59,7 +59,8 @@ func messageOf(one errors.Error) string {
 		text = strings.TrimPrefix(text, path+": ")
 	}
 	if len(text) > maxMessageBytes {
-		text = strings.ToValidUTF8(text[:maxMessageBytes], "") + "..."
+		// What matters stands at both ends: the kind of error, and what was expected.
+		text = strings.ToValidUTF8(text[:maxMessageBytes/2]+"..."+text[len(text)-maxMessageBytes/2:], "")
 	}
 	return text
 }

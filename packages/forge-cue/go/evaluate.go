@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ type evaluation struct {
 	fills   []fill
 	report  *report
 	repairs repairs
+	// positions are those of regular fields.
+	positions map[string]position
 	// complete tells whether every file could be parsed.
 	complete bool
 	// user is the user's own value in the latest round that gave one.
@@ -29,10 +32,11 @@ type evaluation struct {
 func evaluateInstance(wanted *instance, against *compiledSchema, fills []fill) result {
 	texts := newSources(wanted.Files, "")
 	run := &evaluation{
-		source:  &source{wanted: wanted, texts: texts},
-		against: against,
-		fills:   slices.Concat(fills, wanted.Fills),
-		report:  newReport(texts),
+		source:    &source{wanted: wanted, texts: texts},
+		against:   against,
+		fills:     slices.Concat(fills, wanted.Fills),
+		report:    newReport(texts),
+		positions: map[string]position{},
 	}
 	if against != nil {
 		run.source.schema = against.source
@@ -42,7 +46,7 @@ func evaluateInstance(wanted *instance, against *compiledSchema, fills []fill) r
 
 // result evaluates, and again without what was reported, until no further error shows.
 func (e *evaluation) result() result {
-	answer := result{Name: e.source.wanted.Name, Open: []string{}, Attributes: []attribute{}, Positions: map[string]position{}}
+	answer := result{Name: e.source.wanted.Name, Open: []string{}, Attributes: []attribute{}, Positions: []placedField{}}
 	for {
 		value, again := e.attempt(&answer)
 		if again {
@@ -53,6 +57,7 @@ func (e *evaluation) result() result {
 		} else {
 			e.exportPartly(&answer)
 		}
+		answer.Positions = e.placed()
 		answer.Errors = slices.Clone(e.report.sorted())
 		if answer.Errors == nil {
 			answer.Errors = []cueError{}
@@ -94,12 +99,23 @@ func (e *evaluation) walk(value cue.Value, attributes []*fieldAttribute, answer 
 	walked.fields(value, "", true, 0)
 	answer.keepAttributes(attributes)
 	for path, at := range walked.positions {
-		if _, known := answer.Positions[path]; !known {
-			answer.Positions[path] = at
+		if _, known := e.positions[path]; !known {
+			e.positions[path] = at
 		}
 	}
 	e.report.know(walked.positions)
 	e.report.know(walked.others)
+}
+
+func (e *evaluation) placed() []placedField {
+	fields := make([]placedField, 0, len(e.positions))
+	for path, at := range e.positions {
+		fields = append(fields, placedField{Path: path, position: at})
+	}
+	slices.SortFunc(fields, func(a, b placedField) int {
+		return cmp.Or(a.position.compare(b.position), strings.Compare(a.Path, b.Path))
+	})
+	return fields
 }
 
 func (r *result) keepAttributes(attributes []*fieldAttribute) {
@@ -152,12 +168,7 @@ func (e *evaluation) check(value cue.Value) (cue.Value, []errors.Error) {
 
 // collect reports errors, save those that only say what repairs, or files that can't be read, left open.
 func (e *evaluation) collect(value cue.Value, list []errors.Error) {
-	refused := map[string]bool{}
-	for _, one := range list {
-		if classify(one) == kindNotAllowed {
-			refused[pathText(one.Path())] = true
-		}
-	}
+	allowed := newAllowance(value, list)
 	for i, one := range list {
 		kind := classify(one)
 		if e.isConsequence(one, kind) {
@@ -165,7 +176,7 @@ func (e *evaluation) collect(value cue.Value, list []errors.Error) {
 		}
 		e.report.addKind(kind, one)
 		if kind == kindNotAllowed && i < maxAllowed {
-			e.report.allow(pathText(one.Path()), allowedFields(value, one, refused))
+			e.report.allow(pathText(one.Path()), allowed.beside(one.Path()))
 		}
 	}
 }

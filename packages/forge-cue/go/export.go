@@ -75,6 +75,9 @@ func (x *exporter) fields(value cue.Value, found *cue.Iterator, path string) boo
 	x.buffer.WriteByte('{')
 	first := true
 	for found.Next() {
+		if !found.Selector().IsString() {
+			continue
+		}
 		before := x.buffer.Len()
 		if !first {
 			x.buffer.WriteByte(',')

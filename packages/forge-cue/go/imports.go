@@ -42,6 +42,8 @@ func (s *source) refusal(path string) string {
 		return ""
 	case s.schema != nil && first != "" && strings.HasPrefix(s.schema.ImportPath, first+"/"):
 		return "the schema is imported as \"" + s.schema.ImportPath + "\""
+	case path == "" || strings.HasPrefix(path, "/") || strings.HasPrefix(path, "."):
+		return "configuration can't reach files"
 	case first == "tool":
 		return "configuration is data, and CUE's tool packages run commands"
 	case strings.Contains(first, ".") || strings.Contains(path, "@"):

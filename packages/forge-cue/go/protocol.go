@@ -1,6 +1,9 @@
 package main
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+)
 
 type request struct {
 	ID        int64      `json:"id"`
@@ -39,13 +42,13 @@ type response struct {
 }
 
 type result struct {
-	Name       string              `json:"name"`
-	Value      json.RawMessage     `json:"value,omitempty"`
-	Partial    json.RawMessage     `json:"partial,omitempty"`
-	Open       []string            `json:"open"`
-	Attributes []attribute         `json:"attributes"`
-	Positions  map[string]position `json:"positions"`
-	Errors     []cueError          `json:"errors"`
+	Name       string          `json:"name"`
+	Value      json.RawMessage `json:"value,omitempty"`
+	Partial    json.RawMessage `json:"partial,omitempty"`
+	Open       []string        `json:"open"`
+	Attributes []attribute     `json:"attributes"`
+	Positions  []placedField   `json:"positions"`
+	Errors     []cueError      `json:"errors"`
 }
 
 type attribute struct {
@@ -74,7 +77,22 @@ type position struct {
 	Column int
 }
 
+// placedField is a field and where it is written; a response holds them in the order of the source text.
+type placedField struct {
+	Path string
+	position
+}
+
+// MarshalJSON writes [path, file, line, column].
+func (p placedField) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{p.Path, p.File, p.Line, p.Column})
+}
+
 // MarshalJSON writes [file, line, column]: a response holds one position per field.
 func (p position) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{p.File, p.Line, p.Column})
+}
+
+func (p position) compare(other position) int {
+	return cmp.Or(cmp.Compare(p.File, other.File), cmp.Compare(p.Line, other.Line), cmp.Compare(p.Column, other.Column))
 }

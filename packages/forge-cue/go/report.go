@@ -123,9 +123,7 @@ func (r *report) fieldPosition(path string) (position, bool) {
 func (r *report) sorted() []cueError {
 	r.errors = slices.DeleteFunc(r.errors, r.isConsequence)
 	slices.SortStableFunc(r.errors, func(a, b cueError) int {
-		return slices.CompareFunc(firstPosition(a), firstPosition(b), func(x, y position) int {
-			return cmp.Or(cmp.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
-		})
+		return slices.CompareFunc(firstPosition(a), firstPosition(b), position.compare)
 	})
 	return r.errors
 }

@@ -35,6 +35,10 @@ func (s sources) position(at token.Pos) (position, bool) {
 	found := position{File: place.Filename, Line: place.Line, Column: place.Column}
 	text, known := s.texts[place.Filename]
 	offset := place.Offset - sort.SearchInts(s.inserted[place.Filename], place.Offset)
+	if offset == len(text) && bytes.HasSuffix(text, []byte("\n")) {
+		// The end of a file belongs to its last line that has text.
+		offset--
+	}
 	if !known || offset > len(text) {
 		return found, found.File != ""
 	}

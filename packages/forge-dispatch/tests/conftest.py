@@ -10,6 +10,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.kv import KeyValue
 
 from forge_dispatch import Dispatcher, DispatcherSettings
 from forge_dispatch.connection import connect
@@ -66,8 +67,7 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         self.jetstream = self.connection.jetstream(timeout=2)
-        self.entries = await self.jetstream.key_value(JOBS_BUCKET)
-        self.control = await self.jetstream.key_value(CONTROL_BUCKET)
+        self.entries, self.control = self._bucket(JOBS_BUCKET), self._bucket(CONTROL_BUCKET)
         self.tasks = [asyncio.create_task(self._loop()) for _ in range(self.slots)]
         return self
 
@@ -79,6 +79,9 @@ class Worker:
         outcomes = await asyncio.gather(*self.tasks, return_exceptions=True)
         failures = [found for found in outcomes if isinstance(found, Exception)]
         assert not failures, failures
+
+    def _bucket(self, name: str) -> KeyValue:
+        return KeyValue(name=name, stream=f"KV_{name}", pre=f"$KV.{name}.", js=self.jetstream, direct=False)
 
     async def _loop(self) -> None:
         subscription = await self.jetstream.pull_subscribe_bind(self.queue.consumer, self.queue.stream)
@@ -180,6 +183,12 @@ async def worker(worker_connection: Client) -> AsyncIterator[Worker]:
 def new_worker(worker_connection: Client) -> Callable[[], Worker]:
     """Makes workers that the test starts itself, by `async with`."""
     return lambda **options: Worker(worker_connection, **options)
+
+
+@pytest.fixture
+def new_worker_on() -> Callable[[Client], Worker]:
+    """Makes a worker on a connection of the test's own."""
+    return Worker
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from forge_dispatch import Dispatcher
+from forge_dispatch import Dispatcher, Share
 from forge_dispatch.settings import DispatcherSettings
 from forge_sdk.errors import PlatformError
 from forge_sdk.messaging import CI, JOBS_BUCKET
@@ -165,3 +165,22 @@ async def test_a_message_that_is_no_result_is_ignored(connection, dispatcher, wo
 def test_importing_the_dispatcher_brings_no_boto3():
     code = "import sys; sys.modules['aiohttp'] = None; import forge_dispatch; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_going_on_lets_no_more_jobs_through_than_before(connection, settings, worker, job, eventually):
+    jobs = [job(f"job-{number}", do="wait") for number in range(6)]
+    async with Dispatcher(connection, settings) as first:
+        lost = asyncio.create_task(first.run(jobs, admission=Share(lambda: 2)))
+        await eventually(lambda: len(worker.running) == 2)
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
+    before = set(worker.running)
+    async with Dispatcher(connection, settings) as second:
+        share = Share(lambda: 2)
+        going_on = asyncio.create_task(second.run(list(reversed(jobs)), admission=share))
+        await eventually(lambda: share.taken == 2)
+        await eventually(lambda: worker.running == before)
+        assert sorted(worker.executed) == sorted(before)
+        await second.cancel(jobs[0].run_id)
+        await going_on
+    assert sorted(worker.executed) == sorted(before)

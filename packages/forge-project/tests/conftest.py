@@ -1,9 +1,12 @@
+import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
+
 from forge_cue import Evaluator
 from forge_project import ProjectComponent
 from forge_sdk.errors import ConfigurationError
@@ -12,7 +15,6 @@ from forge_sdk.models.discovery import Diagnostic, DiscoveryDocument
 from forge_sdk.models.jobs import GitContext
 from forge_sdk.models.statuses import ArtifactType
 from forge_sdk.plugins.manager import Plugins
-from pydantic import BaseModel
 
 REPOSITORY = """package repo
 
@@ -49,7 +51,7 @@ deployment: resources: [{
 	apiVersion: "apps/v1"
 	kind:       "Deployment"
 	metadata: name: "shop"
-	spec: template: spec: containers: [{name: "web", image: string @artifact("web.uri")}]
+	spec: {selector: {}, template: spec: containers: [{name: "web", image: string @artifact("web.uri")}]}
 }, {
 	apiVersion: "v1"
 	kind:       "ConfigMap"
@@ -158,12 +160,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write what was found into the cases of the corpus")
 
 
+SECTION = re.compile(r"^-- (.+) --\n", re.MULTILINE)
+
+
+@pytest.fixture
+def read_case() -> Callable[[Path], tuple[str, dict[str, str]]]:
+    """Reads a case of the corpus: its description, and its sections by name."""
+
+    def read(case: Path) -> tuple[str, dict[str, str]]:
+        description, *rest = SECTION.split(case.read_text("utf-8"))
+        return description, dict(zip(rest[::2], rest[1::2], strict=True))
+
+    return read
+
+
 @pytest.fixture
 def plugins() -> Plugins:
     return make_plugins()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def evaluator() -> AsyncIterator[Evaluator]:
     async with Evaluator(processes=1) as found:
         yield found

@@ -1,17 +1,16 @@
 """Runs every case of the folder `corpus`; `--update` writes what was found into the cases instead of comparing."""
 
-import re
 from pathlib import Path
 
 import pytest
 import yaml
+
 from forge_sdk.errors import ConfigurationError
 from forge_sdk.models.discovery import Diagnostic
 from forge_sdk.models.jobs import GitContext
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(CORPUS.glob("*/*.txt"))
-SECTION = re.compile(r"^-- (.+) --\n", re.MULTILINE)
 OUTCOMES = ("report", "document", "manifests")
 ARTIFACTS = {
     "web": {
@@ -20,12 +19,6 @@ ARTIFACTS = {
         "publishers": {"images": {"uri": "registry.example/shop:latest", "registry": "registry.example"}},
     }
 }
-
-
-def sections(case):
-    """The description of a case and its sections by name."""
-    description, *rest = SECTION.split(case.read_text("utf-8"))
-    return description, dict(zip(rest[::2], rest[1::2], strict=True))
 
 
 def source_files(parts, settings):
@@ -37,8 +30,12 @@ def source_files(parts, settings):
     return {name: text.encode(settings.get("encoding", "utf-8")) for name, text in files.items()}
 
 
-async def outcome(component, tree, files, settings):
-    """The kind of what came out, and its text: problems, the discovery document, or manifests."""
+async def outcome(component, tree, parts, settings):
+    """The kind of what came out, and its text: problems, the discovery document, or manifests.
+
+    What follows from the shared repository configuration is left out of a document.
+    """
+    files = source_files(parts, settings)
     context = GitContext(**settings.get("git", {}))
     try:
         if "render" in settings:
@@ -47,7 +44,8 @@ async def outcome(component, tree, files, settings):
         document = await component.discover(tree(files), context)
     except ConfigurationError as error:
         return "report", "".join(f"{Diagnostic.model_validate(one)}\n" for one in error.context["diagnostics"])
-    values = document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    shared = {"repository", "phase_groups"} if ".forge/repo.cue" not in parts else set()
+    values = document.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=shared)
     return "document", yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -60,11 +58,10 @@ def write_outcome(case, parts, kind, text):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.stem}")
-async def test_case(component, tree, case, request):
-    description, parts = sections(case)
+async def test_case(component, tree, case, read_case, request):
+    description, parts = read_case(case)
     settings = yaml.safe_load(parts.get("settings", "{}"))
-    files = source_files(parts, settings)
-    kind, text = await outcome(component, tree, files, settings)
+    kind, text = await outcome(component, tree, parts, settings)
     if request.config.getoption("update"):
         write_outcome(case, parts, kind, text)
         return
@@ -75,8 +72,8 @@ async def test_case(component, tree, case, request):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.stem}")
-def test_report_stays_within_the_files_of_the_user(case):
-    _, parts = sections(case)
+def test_report_stays_within_the_files_of_the_user(case, read_case):
+    _, parts = read_case(case)
     settings = yaml.safe_load(parts.get("settings", "{}"))
     texts = {name: text.decode(errors="replace") for name, text in source_files(parts, settings).items()}
     for line in parts.get("report", "").splitlines():
@@ -87,7 +84,7 @@ def test_report_stays_within_the_files_of_the_user(case):
         assert 1 <= int(column) <= len(lines[int(row) - 1]) + 1
 
 
-def test_the_corpus_is_large_enough():
-    reports = [case for case in CASES if "report" in sections(case)[1]]
+def test_the_corpus_is_large_enough(read_case):
+    reports = [case for case in CASES if "report" in read_case(case)[1]]
     assert len(CASES) >= 120
     assert len(CASES) - len(reports) >= 20

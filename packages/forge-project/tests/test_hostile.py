@@ -1,6 +1,7 @@
 """Whatever a repository says, discovery ends with a document or with a report whose places are in the user's files."""
 
 import pytest
+
 from forge_sdk.errors import ConfigurationError
 from forge_sdk.models.discovery import Diagnostic
 

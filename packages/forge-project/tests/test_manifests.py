@@ -2,9 +2,10 @@ import io
 
 import pytest
 import yaml
-from forge_project.rendering.manifests import manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forge_project.rendering.manifests import manifest
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS

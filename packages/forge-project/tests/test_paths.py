@@ -1,11 +1,12 @@
 from unicodedata import normalize
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from forge_cue import format_path
 from forge_project.durations import seconds
 from forge_project.paths import PathError, available, lookup, split
-from hypothesis import given
-from hypothesis import strategies as st
 
 # CUE writes the names of fields in the normal form NFC.
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda text: normalize("NFC", text))

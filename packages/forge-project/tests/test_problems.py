@@ -1,4 +1,5 @@
 import pytest
+
 from forge_cue import Evaluator
 from forge_project import ProjectComponent
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
@@ -24,7 +25,7 @@ async def test_problems_of_several_files_in_one_report(refused, files):
         "b/.forge/project.cue:3:5: ci.phases: the required phase 'check' has no steps",
         "services/shop/.forge/project.cue:3:1: name: the project name 'shop' is taken by b/.forge/project.cue:2",
         "comand: field not allowed (did you mean 'command'?)",
-        "artifacts.web.producer.build.target: conflicting values",
+        "artifacts.web.producer.build.target: a string is needed, not 3",
     ):
         assert expected in text
 
@@ -107,7 +108,7 @@ async def test_project_name_equal_but_for_case(refused, files):
         ),
         (
             'ci: phases: check: a: {action: "command", command: ["x"], timeout: "3 minutes"}',
-            "(write a duration such as 90s, 10m or 1h30m)",
+            '(write a duration such as "90s", "10m" or "1h30m")',
         ),
         (
             'ci: phases: check: a: {action: "command", command: ["x"], timeout: "0s"}',
@@ -131,7 +132,7 @@ async def test_project_name_equal_but_for_case(refused, files):
         ),
         (
             CHECK + 'deployment: resources: [{apiVersion: "v1", kind: "X", metadata: name: "x", n: int}]',
-            "deployment.resources[0].n: incomplete value int (give it a concrete value)",
+            "deployment.resources[0].n: no value is given, only int (give it a concrete value)",
         ),
     ],
 )
@@ -164,7 +165,7 @@ async def test_forge_folder_inside_another(refused, files):
 async def test_file_that_is_not_utf8(refused, files):
     files["a/.forge/project.cue"] = b'package project\nname: "\xff"\n'
     (problem,) = await refused(files)
-    assert problem.startswith("a/.forge/project.cue:2:1: the file is not UTF-8")
+    assert problem.startswith("a/.forge/project.cue:2:8: the file is not UTF-8")
 
 
 async def test_limit_names_the_file(plugins, files, tree):

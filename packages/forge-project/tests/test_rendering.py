@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 import yaml
+
 from forge_sdk.errors import ConfigurationError, ErrorCode
 from forge_sdk.models.artifacts import ArchiveFile, ArchiveOutput, ArtifactRecord, ContainerOutput, PublisherResult
 
@@ -85,7 +86,7 @@ async def test_missing_output_says_which_and_what_exists(render, files):
     outputs = {**OUTPUTS, "web": {"digest": DIGEST, "publishers": {}}}
     text = await rejected(render, files, outputs)
     assert "the configuration has 1 problem" in text
-    assert f"{PATH}:21:65: @artifact: there is no output web.uri (available: web.digest, web.publishers)" in text
+    assert f"{PATH}:21:80: @artifact: there is no output web.uri (available: web.digest, web.publishers)" in text
 
 
 async def test_missing_artifact_says_which_exist(render, files):
@@ -97,7 +98,7 @@ async def test_missing_artifact_says_which_exist(render, files):
 async def test_output_of_a_wrong_type_names_the_attribute(render, files):
     text = await rejected(render, files, {**OUTPUTS, "web": {**OUTPUTS["web"], "uri": 3}})
     assert f"{PATH}:21:" in text
-    assert "conflicting values" in text
+    assert "a string is needed, not 3" in text
 
 
 async def test_project_without_deployment_has_no_manifests(render, files):
@@ -139,4 +140,4 @@ async def test_file_names_are_portable(render, files, name):
 
 async def test_open_values_are_refused(render, files):
     text = await rejected(render, with_resources(files, '{apiVersion: "v1", kind: "X", metadata: name: "x", n: int}'))
-    assert "deployment.resources[0].n: incomplete value int" in text
+    assert "deployment.resources[0].n: no value is given, only int" in text

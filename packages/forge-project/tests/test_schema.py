@@ -1,4 +1,5 @@
 import pytest
+
 from forge_cue import EvaluationRequest, Instance, Schema
 from forge_project.schema import RepositoryNames, compose
 

@@ -1,6 +1,7 @@
 import subprocess
 
 import pytest
+
 from forge_project import CommitTree, WorkingTree
 from forge_project.source.tree import SourceLimits
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError

@@ -1,4 +1,5 @@
 import pytest
+
 from forge_project.discovery.triggers import matched_triggers
 from forge_sdk.models.jobs import GitContext
 

@@ -79,6 +79,14 @@ async def test_passing_failures_are_repeated(platform, url):
     assert len(platform.seen) == 3
 
 
+async def test_a_repeated_call_carries_one_key_and_another_call_its_own(platform, url):
+    platform.answers = [error(503, "unavailable")]
+    await create(url)
+    await create(url)
+    first, repeated, other = [request.headers["Idempotency-Key"] for request in platform.seen]
+    assert first == repeated != other
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [

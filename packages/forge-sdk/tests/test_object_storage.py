@@ -31,6 +31,16 @@ def store(configuration) -> S3ObjectStore:
     return S3ObjectStore(configuration)
 
 
+async def test_metadata_stays_beside_the_object(store, tmp_path):
+    await store.put("a", b"x", metadata={"forge-token": "7"})
+    assert await store.metadata("a") == {"forge-token": "7"}
+    (tmp_path / "file").write_bytes(b"y")
+    await store.put_file("b", tmp_path / "file", metadata={"forge-token": "8"})
+    assert (await store.metadata("b"))["forge-token"] == "8"
+    with pytest.raises(PlatformError, match="does not exist"):
+        await store.metadata("c")
+
+
 async def test_objects_come_back_as_they_were(store, tmp_path):
     await store.put("logs/a.log", b"hello", content_type="text/plain")
     assert await store.get("logs/a.log", limit=10) == b"hello"

@@ -56,9 +56,12 @@ def test_a_server_outlives_the_thread_that_started_it(kind, directory):
         server.stop_blocking()
 
 
-async def test_a_cancelled_start_leaves_no_process(kind, directory, processes_of, wait_until):
-    starting = asyncio.create_task(kind(directory).start())
-    await asyncio.to_thread(wait_until, lambda: starting.done() or len(processes_of(directory)) > 0)
+async def test_a_cancelled_start_leaves_no_process(kind, directory, processes_of, wait_until, monkeypatch):
+    server = kind(directory)
+    # Never ready: the cancel must come while the start is under way.
+    monkeypatch.setattr(server, "_is_ready", lambda pid: False)
+    starting = asyncio.create_task(server.start())
+    await asyncio.to_thread(wait_until, lambda: len(processes_of(directory)) > 0)
     starting.cancel()
     await asyncio.wait([starting])
     assert processes_of(directory) == []

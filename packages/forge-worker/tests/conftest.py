@@ -337,10 +337,9 @@ class Platform:
         return Job(**{**defaults, **fields})
 
 
-@pytest.fixture
-async def platform(make_nats_server: Any) -> AsyncIterator[Platform]:
-    server = make_nats_server()
-    connection = await connect(server.url)
+@asynccontextmanager
+async def platform_on(connection: Any, server: Any) -> AsyncIterator[Platform]:
+    """What a dispatcher and the API do on `connection`, which is closed at the end."""
     await define_streams(connection)
     platform = Platform(connection, server)
 
@@ -350,6 +349,13 @@ async def platform(make_nats_server: Any) -> AsyncIterator[Platform]:
     await connection.subscribe(platform.inbox, cb=arrived)
     yield platform
     await connection.close()
+
+
+@pytest.fixture
+async def platform(make_nats_server: Any) -> AsyncIterator[Platform]:
+    server = make_nats_server()
+    async with platform_on(await connect(server.url), server) as platform:
+        yield platform
 
 
 @dataclass
@@ -386,9 +392,9 @@ async def run_worker(
         await stack.enter_async_context(services.statuses.running())
         watch = CancellationWatch(connection, bucket(connection, CONTROL_BUCKET))
         await stack.enter_async_context(watch.running())
-        runner = JobRunner(services, watch, name, handlers)
+        runner = JobRunner(services, name, handlers)
         claims = ClaimStore(bucket(connection, JOBS_BUCKET), name)
-        delivery = DeliveryHandler(connection, claims, runner, worker=name, ack_wait_s=ACK_WAIT_S)
+        delivery = DeliveryHandler(connection, claims, watch, runner, worker=name, ack_wait_s=ACK_WAIT_S)
         for queue in QUEUES:
 
             async def handle(message: Any, queue: Queue = queue) -> None:
@@ -410,6 +416,11 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except OSError:
         return False
+
+
+@pytest.fixture(name="platform_on")
+def platform_on_fixture() -> Callable[..., Any]:
+    return platform_on
 
 
 @pytest.fixture(name="eventually")

@@ -12,7 +12,7 @@ from forge_sdk.messaging import CI, cancel_key, job_cancel_key
 from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.jobs import JobEntryState, JobType
 from forge_sdk.secrets import Secret
-from forge_worker import runner
+from forge_worker import delivery, runner
 
 
 class Output(BaseModel):
@@ -212,6 +212,20 @@ async def test_a_drain_hands_back_what_does_not_end_and_counts_no_loss(platform,
     assert (await platform.entry(job.id)).losses == 0
 
 
+async def test_the_last_delivery_is_not_given_back_but_fails(platform, services, run_worker, monkeypatch):
+    monkeypatch.setattr(delivery, "MAX_DELIVER", 2)
+    handler, job = Handler(forever), platform.job()
+    await platform.publish(job)
+    for number in range(2):
+        async with run_worker(platform, services, {JobType.CI: handler}, name=f"worker{number}") as worker:
+            await asyncio.wait_for(handler.started.get(), 10)
+            await worker.drain(0.1)
+    result = await platform.result(job.id)
+    assert (result.status, result.error.code) == ("failed", ErrorCode.WORKER_LOST)
+    assert "given back 2 times" in result.error.message
+    assert await platform.waiting(CI) == 0
+
+
 async def test_a_handler_that_does_not_end_is_handed_back_all_the_same(platform, services, run_worker, monkeypatch):
     monkeypatch.setattr(runner, "CLEAN_UP_S", 0.1)
     release = asyncio.Event()
@@ -326,6 +340,7 @@ async def test_a_large_output_goes_to_object_storage(platform, make_services, st
         ({"schemaVersion": "9.0"}, ErrorCode.VERSION_UNSUPPORTED),
         ({"timeout_s": -1}, ErrorCode.VALIDATION_ERROR),
         ({"type": "release"}, ErrorCode.VALIDATION_ERROR),
+        ({"type": "mystery"}, ErrorCode.VALIDATION_ERROR),
     ],
 )
 async def test_an_envelope_that_cannot_be_worked_on(platform, services, run_worker, eventually, change, code):

@@ -46,6 +46,7 @@ async def test_an_empty_log_exists(make_log, storage):
 
 async def test_segments_while_it_grows(make_log, storage, monkeypatch, eventually):
     monkeypatch.setattr(log_store, "SEGMENT_BYTES", 1000)
+    monkeypatch.setattr(log_store, "LARGEST_SEGMENT", 1000)
     text = b"".join(b"line %d\n" % number for number in range(500))
     with pytest.raises(LookupError):
         async with make_log() as log:
@@ -115,6 +116,16 @@ async def test_an_orphan_leaves_the_log_to_its_successor(make_log, storage):
         await storage.put(f"{KEY}.part/9/{0:020d}", b"new\n")
     assert not orphan.stored
     assert await storage.list("pipeline-logs/") == [f"{KEY}.part/9/{0:020d}"]
+
+
+async def test_an_orphan_does_not_replace_the_whole_log_of_its_successor(make_log, storage):
+    async with make_log(token=7) as orphan:
+        orphan.line("old")
+        async with make_log(token=9) as successor:
+            successor.line("new")
+    assert (orphan.stored, successor.stored) == (False, True)
+    assert await storage.get(KEY, limit=1000) == b"new\n"
+    assert await storage.list("pipeline-logs/") == [KEY]
 
 
 async def test_segments_of_a_dead_predecessor_go(make_log, storage):

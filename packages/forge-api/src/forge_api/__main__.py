@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from forge_sdk import telemetry
 from forge_sdk.configuration import ApiConfiguration, load
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import configure_logging
@@ -53,7 +54,12 @@ def _configuration(options: argparse.Namespace) -> ApiConfiguration:
 def _serve(options: argparse.Namespace) -> int:
     from forge_api.server import serve
 
-    _run(serve(_configuration(options), apply_migrations=options.migrate))
+    configuration = _configuration(options)
+    telemetry.configure("forge-api")
+    try:
+        _run(serve(configuration, apply_migrations=options.migrate))
+    finally:
+        telemetry.shutdown()
     return 0
 
 

@@ -11,12 +11,17 @@ from aiohttp import web
 from forge_api.application import create_application
 from forge_api.auth.verifier import TokenVerifier
 from forge_api.database.migrate import migrate
+from forge_api.database.notifications import Notifications
 from forge_api.database.pool import wait_until_reachable
 from forge_api.deployments.environments import Environments
-from forge_api.engine.local import LocalEngine
+from forge_api.engine.leadership import Leadership
+from forge_api.engine.local import EngineSettings, LocalEngine
+from forge_api.engine.resigning import Resigning
 from forge_api.events.relay import EventRelay
+from forge_api.events.run_feeds import RunFeeds
 from forge_api.metrics import Metrics
 from forge_api.services import Services
+from forge_api.web.limits import RateLimits
 from forge_dispatch import Dispatcher
 from forge_dispatch.connection import connect
 from forge_dispatch.streams import apply_definitions
@@ -53,10 +58,18 @@ async def open_services(configuration: ApiConfiguration, *, apply_migrations: bo
         stack.push_async_callback(verifier.close)
         environments = Environments(configuration.environments_file)
         dispatcher = await stack.enter_async_context(Dispatcher(connection))
-        public_url = configuration.listen.public_url
-        engine = await stack.enter_async_context(
-            LocalEngine(database, dispatcher, storage, environments, public_url=public_url)
+        metrics = Metrics()
+        settings = EngineSettings(
+            public_url=configuration.listen.public_url,
+            observer=metrics,
+            repository_share=configuration.limits.repository_share,
+            leads=False,
         )
+        engine = await stack.enter_async_context(LocalEngine(database, dispatcher, storage, environments, settings))
+        notifications = Notifications(configuration.database)
+        leadership = Leadership(configuration.database, engine, notifications)
+        for work in (notifications.run(), leadership.run(), Resigning(database, engine).run()):
+            stack.push_async_callback(_cancelled, asyncio.create_task(work))
         yield Services(
             configuration=configuration,
             database=database,
@@ -65,7 +78,10 @@ async def open_services(configuration: ApiConfiguration, *, apply_migrations: bo
             verifier=verifier,
             engine=engine,
             deployments=engine.deployments,
-            metrics=Metrics(),
+            stages=engine.stages,
+            feeds=RunFeeds(database, notifications),
+            limits=RateLimits(configuration.limits),
+            metrics=metrics,
         )
 
 
@@ -85,7 +101,6 @@ async def serve(configuration: ApiConfiguration, *, apply_migrations: bool = Fal
         services = opening.result()
         relay = await stack.enter_async_context(_relaying(services))
         await stack.enter_async_context(_listening(services))
-        await services.engine.resume()
         await _stopped_before(relay, stop)
         _logger.info("stopping")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +15,20 @@ import yaml
 from nats.aio.client import Client
 from pydantic import BaseModel
 
-from forge_api.database import deployment_view, repositories, run_view, runs
+from forge_api.database import deployment_view, release_runs, release_view, repositories, run_view, runs
+from forge_api.database.origin import Origin
 from forge_api.database.pool import Database
 from forge_api.deployments.environments import Environments
-from forge_api.engine.local import LocalEngine
+from forge_api.engine.local import EngineSettings, LocalEngine
 from forge_api.engine.port import RunPlan
+from forge_api.pipeline.requests import ReleaseRequest
 from forge_dispatch import Dispatcher, DispatcherSettings
 from forge_dispatch.connection import connect
 from forge_dispatch.streams import apply_definitions
 from forge_sdk.configuration import Nats, Storage
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUES, Queue, cancel_key, job_cancel_key
-from forge_sdk.models.api import CreateRun, Deployment, RegisterRepository, Run
+from forge_sdk.models.api import CreateDeployment, CreateRun, Deployment, RegisterRepository, Release, Run
 from forge_sdk.models.artifacts import ArchiveFile, ArchiveOutput, ArtifactRecord, PublisherResult
 from forge_sdk.models.discovery import (
     ArtifactDefinition,
@@ -53,7 +55,7 @@ from forge_sdk.models.payloads import (
     ReleasePayload,
     StepOutcome,
 )
-from forge_sdk.models.statuses import DeploymentStatus, ExecutionStatus
+from forge_sdk.models.statuses import DeploymentStatus, ExecutionStatus, RunStatus, TriggerType
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.retry import RetryPolicy
 from forge_sdk.storage_keys import result_key
@@ -143,8 +145,9 @@ def failure(message: str, code: ErrorCode = ErrorCode.BUILD_FAILED) -> PlatformE
 class ScriptedWorker:
     """Answers jobs by their label: by default with success.
 
-    `fail[label]` is an error, `hold` are labels that wait until they are released or cancelled, `publishers[label]`
-    are errors of an artifact's publisher.
+    `fail[label]` is an error, `hold` are labels that wait (those of `held_commits`, where there are any) until they are
+    released or cancelled, `publishers[label]` are errors of an artifact's publisher. With `parents`, the graph of commits, deployments that don't descend from what
+    they must are refused; `pointers` are the commits that each environment has held.
     """
 
     def __init__(self, connection: Client, storage: S3ObjectStore) -> None:
@@ -153,10 +156,14 @@ class ScriptedWorker:
         self.fail: dict[str, PlatformError] = {}
         self.publishers: dict[str, PlatformError] = {}
         self.hold: set[str] = set()
+        self.held_commits: set[str] = set()
         self.running: set[str] = set()
         self.executed: list[str] = []
+        self.published: list[str] = []
         self.jobs: dict[str, Job] = {}
         self.inline_discovery = False
+        self.parents: dict[str, tuple[str, ...]] | None = None
+        self.pointers: dict[str, list[str]] = {}
         self._stopping = False
 
     async def __aenter__(self) -> Self:
@@ -200,13 +207,17 @@ class ScriptedWorker:
         self.jobs[name] = job
         self.running.add(name)
         cancelled = await self._cancelled(job)
-        while name in self.hold and not cancelled:
+        while name in self.hold and job.commit_sha in (self.held_commits or {job.commit_sha}) and not cancelled:
             await message.in_progress()
             await asyncio.sleep(0.02)
             cancelled = await self._cancelled(job)
         self.running.discard(name)
         if cancelled:
             return self._result(job, "cancelled")
+        if job.type == "deployment":
+            refusal = self._move_pointer(name, job.payload_as(DeploymentPayload)) if name not in self.fail else None
+            if refusal is not None:
+                return self._result(job, "failed", error=refusal.to_detail())
         if name in self.fail:
             return self._result(job, "failed", self._output(job, failed=True), error=self.fail[name].to_detail())
         if name == "discovery" and not self.inline_discovery:
@@ -243,6 +254,18 @@ class ScriptedWorker:
                 return DeploymentJobOutput(gitops_commit_sha=payload.deployment_id.hex + "0" * 8, changed=True)
         return self.document
 
+    def descends(self, commit: str, ancestor: str) -> bool:
+        """Whether `ancestor` is reachable from `commit` in the graph."""
+        assert self.parents is not None
+        return commit == ancestor or any(self.descends(parent, ancestor) for parent in self.parents[commit])
+
+    def _move_pointer(self, name: str, payload: DeploymentPayload) -> PlatformError | None:
+        commit, base = payload.pointer.spec.release, payload.must_descend_from
+        if self.parents is not None and base is not None and not self.descends(commit, base):
+            return failure(f"{commit} does not descend from {base}", ErrorCode.DEPLOYMENT_REFUSED)
+        self.pointers.setdefault(name, []).append(commit)
+        return None
+
     def _ci(self, job: Job, *, failed: bool) -> CiOutput:
         steps = [step for wave in job.payload_as(CiPayload).waves for step in wave]
         status = ExecutionStatus.FAILED if failed else ExecutionStatus.SUCCESS
@@ -275,17 +298,21 @@ class ScriptedWorker:
                 output=ArchiveOutput(files=(file,)),
                 tracking_oci_uri=f"acme/shop/{payload.project}/{payload.artifact.name}:sha-{job.commit_sha}",
                 tracking_oci_digest=DIGEST,
-                publishers=tuple(
-                    PublisherResult(
-                        publisher=found.name,
-                        uri="" if error else f"https://index.test/{payload.artifact.name}",
-                        error=error.to_detail() if error else None,
-                        files=({"file": "a.whl", "digest": DIGEST, "state": "failed" if error else "published"},),
-                    )
-                    for found in payload.publishers
-                ),
+                publishers=tuple(self._published(payload, found.name, error) for found in payload.publishers),
                 built_at=datetime.now(UTC),
             )
+        )
+
+    def _published(self, payload: ArtifactPayload, publisher: str, error: PlatformError | None) -> PublisherResult:
+        stands = next((found for found in payload.published if found.publisher == publisher), None)
+        if stands is not None:
+            return stands
+        self.published.append(f"{payload.artifact.name} to {publisher}")
+        return PublisherResult(
+            publisher=publisher,
+            uri="" if error else f"https://index.test/{payload.artifact.name}",
+            error=error.to_detail() if error else None,
+            files=({"file": "a.whl", "digest": DIGEST, "state": "failed" if error else "published"},),
         )
 
     async def _cancelled(self, job: Job) -> bool:
@@ -296,11 +323,26 @@ class ScriptedWorker:
         return False
 
 
+class RecordingObserver:
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, str]] = []
+        self.phases: list[str] = []
+
+    def run_ended(self, status: RunStatus, trigger_type: TriggerType, seconds: float) -> None:
+        assert seconds >= 0
+        self.runs.append((status.value, trigger_type.value))
+
+    def phases_ended(self, phases: Iterable[tuple[str, float]]) -> None:
+        self.phases += [status for status, _ in phases]
+
+
 class Platform:
     """What tests do: create runs, wait for their end, look at them."""
 
-    def __init__(self, database: Database, new_engine: Callable[[], Any], worker: ScriptedWorker) -> None:
-        self.database, self.new_engine, self.worker = database, new_engine, worker
+    def __init__(
+        self, database: Database, new_engine: Callable[[], Any], worker: ScriptedWorker, observer: "RecordingObserver"
+    ) -> None:
+        self.database, self.new_engine, self.worker, self.observer = database, new_engine, worker, observer
         self.engine: LocalEngine
 
     async def create_run(self, sha: str = SHA, **values: Any) -> UUID:
@@ -326,6 +368,31 @@ class Platform:
 
     async def view(self, run_id: UUID) -> Run:
         return await self.database.read(lambda connection: run_view.find(connection, run_id))
+
+    async def request(self, environment: str, release: str | None = None, **values: Any) -> Deployment:
+        body = CreateDeployment(
+            **{"environment": environment, "repository": "acme/shop", "project": "api", "release": release, **values}
+        )
+        return await self.engine.deployments.request(body, Origin("bob"))
+
+    async def request_release(self, sha: str = SHA, **values: Any) -> UUID:
+        """A run that has only the release stage of api."""
+        request = ReleaseRequest(**{"project": "api", **values})
+        async with self.database.transaction() as connection:
+            found = await repositories.find(connection, "acme/shop")
+            run, _ = await release_runs.get_or_create(connection, found["id"], sha, request, Origin("carol"))
+        await self.engine.submit(RunPlan(run.id))
+        return run.id
+
+    async def release(self, reference: str) -> Release:
+        async def query(connection: Any) -> Release:
+            found = await release_view.find(connection, "acme/shop", "api", reference)
+            return await release_view.with_ledger(connection, found)
+
+        return await self.database.read(query)
+
+    async def until(self, condition: Callable[[], Any], timeout: float = 20) -> Any:
+        return await until(condition, timeout)
 
     async def running(self, *labels: str) -> None:
         await until(lambda: self.worker.running >= set(labels))
@@ -372,6 +439,7 @@ def environments_file(tmp_path: Path) -> Path:
         "staging": {"promotion_policy": {"allowed_branches": ["main", "release/*"]}},
         "production": {"promotion_policy": {"allowed_triggers": ["tag"]}},
         "approved": {"promotion_policy": {"requires_approval": True}},
+        "last": {"promotion_policy": {"after": ["staging"]}},
     }
     file.write_text(yaml.safe_dump({"environments": content}))
     return file
@@ -392,15 +460,15 @@ async def platform(
         await repositories.register(connection, body, "alice")
 
     @asynccontextmanager
-    async def new_engine() -> AsyncIterator[LocalEngine]:
+    async def new_engine(*, leads: bool = True) -> AsyncIterator[LocalEngine]:
         async with Dispatcher(messages, FAST) as dispatcher:
             environments = Environments(environments_file)
-            async with LocalEngine(
-                database, dispatcher, storage, environments, public_url="http://forge.test/"
-            ) as engine:
+            settings = EngineSettings("http://forge.test/", observer, repository_share=1.0, leads=leads)
+            async with LocalEngine(database, dispatcher, storage, environments, settings) as engine:
                 yield engine
 
-    made = Platform(database, new_engine, worker)
+    observer = RecordingObserver()
+    made = Platform(database, new_engine, worker, observer)
     async with new_engine() as made.engine:
         yield made
 

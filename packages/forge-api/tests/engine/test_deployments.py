@@ -17,8 +17,8 @@ async def release(platform, make_document, make_project):
 
 @pytest.fixture
 def deploy(platform):
-    async def request(reference="1", environment="staging", actor="bob"):
-        return await platform.engine.deployments.request(environment, "acme/shop", "api", reference, actor)
+    async def request(reference="1", environment="staging"):
+        return await platform.request(environment, reference)
 
     return request
 
@@ -117,10 +117,12 @@ async def test_a_refusal_says_policy_requirement_and_fact_and_writes_nothing(pla
         "has": "branch_push",
     }
     assert await platform.fetch("select id from deployments") == before
+    [event] = await platform.fetch("select actor, after from audit_events where action = 'deployment.refused'")
+    assert (event["actor"], event["after"]["policy"]) == ("bob", "allowed_triggers")
 
 
 async def test_an_unknown_environment_names_those_that_there_are(platform, release, deploy):
-    with pytest.raises(PlatformError, match="configured are: approved, dev, production, staging"):
+    with pytest.raises(PlatformError, match="configured are: approved, dev, last, production, staging"):
         await deploy(environment="qa")
 
 

@@ -50,9 +50,10 @@ def test_yaml_can_not_make_objects(file):
         Environments(file)
 
 
-def test_signatures_can_not_be_switched_off(file):
-    file.write_text("environments: {dev: {promotion_policy: {require_signature: false}}}")
-    with pytest.raises(ConfigurationError, match="require_signature"):
+@pytest.mark.parametrize("other", ["staging", "production"])
+def test_an_order_names_other_environments_of_the_file(file, other):
+    file.write_text(f"environments: {{dev: {{}}, production: {{promotion_policy: {{after: [{other}]}}}}}}")
+    with pytest.raises(ConfigurationError, match=f"production comes after '{other}', which is no other environment"):
         Environments(file)
 
 

@@ -1,6 +1,7 @@
 """How a run is shown while it goes on: a live tree on a terminal, one line for each change elsewhere."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -27,7 +28,8 @@ MARKS = {
 }
 PHASE_DEPTH = 1
 MAX_LINES = 40
-"""Lines of the live view; finished tasks are left out first."""
+MIN_LINES = 5
+"""Lines of the live view, whatever the terminal says of its height."""
 
 
 class Line:
@@ -38,7 +40,7 @@ class Line:
 
     def render(self) -> Text:
         """The line with its mark and colours."""
-        mark, style = MARKS.get(self.status, ("▸", "cyan"))
+        mark, style = MARKS.get(self.status, ("▸", "cyan")) if self.status else ("…", "dim")
         text = Text(f"{'  ' * self.depth}{mark} ", style=style)
         text.append(self.text, style="default")
         seconds = f" {self.duration:.1f}s" if self.duration is not None else ""
@@ -70,13 +72,9 @@ class LiveProgress:
         self._live = Live(console=console, refresh_per_second=8)
 
     def __call__(self, run: Run) -> None:
-        lines = list(run_lines(run))
-        shown = (
-            lines
-            if len(lines) <= MAX_LINES
-            else [line for line in lines if line.depth <= PHASE_DEPTH or line.status in {"running", "failed"}]
-        )
-        self._live.update(Text("\n").join(line.render() for line in shown[:MAX_LINES]))
+        height = min(MAX_LINES, max(MIN_LINES, self._live.console.height - 1))
+        shown = fitted(list(run_lines(run)), height)
+        self._live.update(Text("\n").join(line.render() for line in shown))
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -110,6 +108,22 @@ class PlainProgress:
         return
 
 
+def fitted(lines: list[Line], height: int) -> list[Line]:
+    """The lines that fit, in their order: what is above tasks first, then failures, then what runs."""
+    if len(lines) <= height:
+        return lines
+    ranked = sorted(range(len(lines)), key=lambda index: (_rank(lines[index]), index))
+    kept = sorted(ranked[: height - 1])
+    return [*(lines[index] for index in kept), Line("more", "", f"and {len(lines) - len(kept)} more", PHASE_DEPTH)]
+
+
+def _rank(line: Line) -> int:
+    if line.depth <= PHASE_DEPTH:
+        return 0
+    ranks = {"failed": 1, "running": 2}
+    return ranks.get(line.status, 3 if line.depth == PHASE_DEPTH + 1 else 4)
+
+
 def run_lines(run: Run) -> Iterator[Line]:
     """Everything that a run has done, in the order in which it happens."""
     yield Line(
@@ -119,11 +133,13 @@ def run_lines(run: Run) -> Iterator[Line]:
         0,
         _seconds(run.started_at, run.completed_at),
     )
+    if run.waiting_for is not None:
+        yield Line(f"waiting {run.waiting_for}", "waiting", f"for the end of run {run.waiting_for}", 1)
     for phase in sorted(run.phases, key=lambda phase: (phase.group, phase.name)):
         yield Line(
             f"phase {phase.name}",
             phase.status,
-            f"phase {phase.name}",
+            f"phase {phase.name}{_counts(phase.tasks)}",
             1,
             _seconds(phase.started_at, phase.completed_at),
         )
@@ -135,6 +151,16 @@ def run_lines(run: Run) -> Iterator[Line]:
         yield _release_line(release)
     for deployment in run.deployments:
         yield _deployment_line(deployment)
+
+
+def _counts(tasks: Sequence[Task]) -> str:
+    """How far many tasks have come."""
+    if len(tasks) <= 1:
+        return ""
+    found = Counter(task.status for task in tasks)
+    ended = len(tasks) - found[ExecutionStatus.PENDING] - found[ExecutionStatus.RUNNING]
+    failed = f", {found[ExecutionStatus.FAILED]} failed" if found[ExecutionStatus.FAILED] else ""
+    return f" ({ended} of {len(tasks)} tasks{failed})"
 
 
 def _task_lines(phase: str, task: Task) -> Iterator[Line]:

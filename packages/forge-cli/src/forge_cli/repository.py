@@ -9,6 +9,7 @@ from forge_sdk.errors import ConfigurationError
 from forge_sdk.identifiers import REPOSITORY_PATTERN
 
 GIT_TIMEOUT = 30
+MAX_COMMITS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,12 @@ def commit_of(root: Path, revision: str) -> str:
     if revision.startswith("-"):
         raise ConfigurationError(unknown)
     return _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", error=unknown)
+
+
+def commits_between(root: Path, old: str, new: str) -> list[str] | None:
+    """Commits (`<SHA> <subject>`) that `new` has and `old` doesn't, newest first; nothing where one of them isn't here."""
+    done = _run(root, "log", "--format=%h %s", f"--max-count={MAX_COMMITS}", f"{old}..{new}", "--")
+    return done.stdout.splitlines() if done.returncode == 0 else None
 
 
 def git_directory(root: Path) -> Path:

@@ -1,20 +1,55 @@
 """Follows a run to its end."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from uuid import UUID
 
 from forge_sdk.client import ApiClient
+from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.models.api import Run
 
-POLL_S = 0.25
+POLL_S = 0.5
+PATIENCE_S = 60.0
+"""How long a platform that is being restarted is waited for."""
 
 
 async def follow(client: ApiClient, run_id: UUID, show: Callable[[Run], None]) -> Run:
     """The finished run; `show` is given every state that was seen."""
+    async with aclosing(states(client, run_id)) as seen:
+        async for run in seen:
+            show(run)
+            if run.status.finished:
+                return run
+    raise RuntimeError("the states of a run end with its last one")
+
+
+async def states(client: ApiClient, run_id: UUID) -> AsyncGenerator[Run, None]:
+    """The states of a run as they come, the last one at its end.
+
+    Changes are sent by the platform; where its stream ends or can't be had the run is asked for. Raises `PlatformError`
+    where the run does not exist, or the platform stays away for a minute.
+    """
+    has_events, reached_at = True, time.monotonic()
     while True:
-        run = await client.run(run_id)
-        show(run)
-        if run.status.finished:
-            return run
+        try:
+            if has_events:
+                async for run in client.run_events(run_id):
+                    reached_at = time.monotonic()
+                    yield run
+                    if run.status.finished:
+                        return
+            run = await client.run(run_id)
+            reached_at = time.monotonic()
+            yield run
+            if run.status.finished:
+                return
+        except PlatformError as error:
+            if has_events and error.code is ErrorCode.NOT_FOUND:
+                # A platform of before, or no such run: asking for it tells.
+                has_events = False
+                continue
+            if not error.transient or time.monotonic() - reached_at > PATIENCE_S:
+                raise
         await asyncio.sleep(POLL_S)

@@ -2,14 +2,16 @@
 
 import json
 import re
-import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from .connection import Answer, exchange
-from .credentials import IDENTITY_TOKEN_USER, Credentials, find_credentials
+from .connection import Answer, Connections
 from .deadline import Deadline, TransientFailure
 from .errors import CmpError
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .credentials import Credentials
 
 MAX_TOKEN_ANSWER = 1024 * 1024
 _CHALLENGE = re.compile(r"\s*(basic|bearer)(?:\s+(.*))?$", re.IGNORECASE | re.DOTALL)
@@ -21,8 +23,8 @@ _SERVER_ERROR = 500
 class Authentication:
     """The authorization for one registry, found when the registry first asks for it."""
 
-    def __init__(self, settings: Settings, deadline: Deadline, tls: ssl.SSLContext | None) -> None:
-        self._settings, self._deadline, self._tls = settings, deadline, tls
+    def __init__(self, settings: Settings, deadline: Deadline, connections: Connections) -> None:
+        self._settings, self._deadline, self._connections = settings, deadline, connections
         self._credentials: Credentials | None = None
         self._authorization: str | None = None
         self.source = "not asked for"
@@ -33,13 +35,18 @@ class Authentication:
 
     def answer(self, refusal: Answer) -> bool:
         """Answer the challenge of a 401; false where nothing can be added to what was sent."""
+        # Only a registry that asks makes a run pay for finding credentials.
+        from .credentials import BEARER_TOKEN_USER, find_credentials
+
         found = _CHALLENGE.match(refusal.headers.get("WWW-Authenticate", ""))
         if found is None:
             return False
         previous = self._authorization
         self._credentials = self._credentials or find_credentials(self._settings)
         self.source = self._credentials.source if self._credentials else "none found"
-        if found[1].lower() == "bearer":
+        if self._credentials is not None and self._credentials.username == BEARER_TOKEN_USER:
+            self._authorization = f"Bearer {self._credentials.password}"
+        elif found[1].lower() == "bearer":
             # A token may have expired meanwhile, so that a second challenge is answered like the first.
             self._authorization = f"Bearer {self._token(dict(_PARAMETER.findall(found[2] or '')))}"
         elif self._credentials is not None:
@@ -65,6 +72,8 @@ class Authentication:
         return _read_token(answer.body)
 
     def _request(self, realm: str, fields: dict[str, str]) -> Answer:
+        from .credentials import IDENTITY_TOKEN_USER
+
         credentials, headers, body = self._credentials, {"Accept": "application/json"}, None
         if credentials is not None and credentials.username == IDENTITY_TOKEN_USER:
             form = {"grant_type": "refresh_token", "client_id": "forge-cmp", "refresh_token": credentials.password}
@@ -73,13 +82,12 @@ class Authentication:
         else:
             realm += ("&" if urlsplit(realm).query else "?") + urlencode(fields)
             headers |= {"Authorization": f"Basic {credentials.basic}"} if credentials is not None else {}
-        return exchange(
+        return self._connections.exchange(
             "POST" if body is not None else "GET",
             realm,
             headers,
             limit=MAX_TOKEN_ANSWER,
             deadline=self._deadline,
-            tls=self._tls,
             body=body,
         )
 

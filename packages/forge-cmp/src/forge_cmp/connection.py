@@ -1,4 +1,4 @@
-"""One HTTP exchange over `http.client`, with every wait and every byte bounded."""
+"""HTTP exchanges over `http.client`, with every wait and every byte bounded."""
 
 import http.client
 import ssl
@@ -34,40 +34,91 @@ class Answer(NamedTuple):
         return self.body[:_EXCERPT].decode(errors="replace").strip()
 
 
-def exchange(
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    *,
-    limit: int,
-    deadline: Deadline,
-    tls: ssl.SSLContext | None,
-    body: bytes | None = None,
-) -> Answer:
-    """Send one request and read the answer, at most `limit` bytes of body.
+class Connections:
+    """Connections to the hosts of one run, each kept open for the next request: a handshake costs more than a request."""
 
-    Raises `TransientFailure` (`registry_unreachable`) for what the network does, `CmpError` (`certificate_untrusted`,
-    `registry_protocol`) for what trying again doesn't change.
-    """
-    parts = urlsplit(url)
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
-    connection = _connection(url, deadline, tls)
-    try:
-        connection.request(method, target or "/", body, {"Accept-Encoding": "identity", **headers})
-        response = connection.getresponse()
-        return Answer(response.status, response.headers, _read(connection, response, limit, deadline))
-    except ssl.SSLCertVerificationError as error:
-        raise CmpError(
-            "certificate_untrusted",
-            f"the certificate of {parts.netloc} is not trusted: set FORGE_REGISTRY_CA_FILE to its authority",
-            details=(error.verify_message,),
-        ) from error
-    except (http.client.IncompleteRead, http.client.RemoteDisconnected, OSError) as error:
-        raise TransientFailure("registry_unreachable", f"{parts.netloc} can't be reached: {_text(error)}") from error
-    except http.client.HTTPException as error:
-        raise CmpError("registry_protocol", f"{parts.netloc} does not speak HTTP: {type(error).__name__}") from error
-    finally:
-        connection.close()
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        self._tls = tls
+        self._open: dict[tuple[str, str], http.client.HTTPConnection] = {}
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        deadline: Deadline,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Send one request and read the answer, at most `limit` bytes of body.
+
+        Raises `TransientFailure` (`registry_unreachable`) for what the network does, `CmpError` (`certificate_untrusted`,
+        `registry_protocol`) for what trying again doesn't change.
+        """
+        parts = urlsplit(url)
+        try:
+            return self._exchange(method, url, {"Accept-Encoding": "identity", **headers}, body, (limit, deadline))
+        except ssl.SSLCertVerificationError as error:
+            raise CmpError(
+                "certificate_untrusted",
+                f"the certificate of {parts.netloc} is not trusted: set FORGE_REGISTRY_CA_FILE to its authority",
+                details=(error.verify_message,),
+            ) from error
+        except (http.client.IncompleteRead, http.client.RemoteDisconnected, OSError) as error:
+            text = f"{parts.netloc} can't be reached: {_text(error)}"
+            raise TransientFailure("registry_unreachable", text) from error
+        except http.client.HTTPException as error:
+            raise CmpError(
+                "registry_protocol", f"{parts.netloc} does not speak HTTP: {type(error).__name__}"
+            ) from error
+
+    def close(self) -> None:
+        """Close what is open."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        bounds: tuple[int, Deadline],
+    ) -> Answer:
+        parts = urlsplit(url)
+        origin = (parts.scheme, parts.netloc)
+        kept = self._open.pop(origin, None)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if kept is not None:
+            try:
+                return self._send(origin, kept, (method, target, body, headers), bounds)
+            except (http.client.RemoteDisconnected, ConnectionError):
+                pass  # The other side had closed it meanwhile, which says nothing of the request.
+        fresh = _connection(url, bounds[1], self._tls)
+        return self._send(origin, fresh, (method, target, body, headers), bounds)
+
+    def _send(
+        self,
+        origin: tuple[str, str],
+        connection: http.client.HTTPConnection,
+        request: tuple[str, str, bytes | None, Mapping[str, str]],
+        bounds: tuple[int, Deadline],
+    ) -> Answer:
+        limit, deadline = bounds
+        try:
+            if connection.sock is not None:
+                connection.sock.settimeout(_wait(deadline))
+            connection.request(*request)
+            response = connection.getresponse()
+            answer = Answer(response.status, response.headers, _read(connection, response, limit, deadline))
+            response.close()
+        except BaseException:
+            connection.close()
+            raise
+        self._open[origin] = connection
+        return answer
 
 
 def _connection(url: str, deadline: Deadline, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:

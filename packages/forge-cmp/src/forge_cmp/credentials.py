@@ -4,13 +4,13 @@ import base64
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import CmpError
 from .settings import Settings
 
+BEARER_TOKEN_USER = "<bearer>"  # noqa: S105 - our own mark of a token that the registry itself takes
 IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - what credential helpers write as user name of an identity token
 MAX_FILE_BYTES = 1024 * 1024
 HELPER_TIMEOUT_S = 15.0
@@ -42,6 +42,9 @@ def find_credentials(settings: Settings) -> Credentials | None:
     if settings.username and settings.password_file:
         password = _read(Path(settings.password_file), "FORGE_REGISTRY_PASSWORD_FILE").decode().rstrip("\r\n")
         return Credentials(settings.username, password, "FORGE_REGISTRY_USERNAME")
+    if settings.token_file:
+        token = _read(Path(settings.token_file), "FORGE_REGISTRY_TOKEN_FILE").decode().strip()
+        return Credentials(BEARER_TOKEN_USER, token, "FORGE_REGISTRY_TOKEN_FILE")
     path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     if not path.exists():
         return None
@@ -66,6 +69,8 @@ def _from_docker(value: Any, host: str, path: str) -> Credentials | None:
 
 
 def _from_helper(name: str, host: str) -> Credentials | None:
+    import subprocess
+
     program = f"docker-credential-{name}"
     if not _HELPER.fullmatch(name):
         raise CmpError("configuration_invalid", f"{name[:100]!r} is not the name of a credential helper", file=program)

@@ -1,6 +1,5 @@
 """One deadline for a whole run, and retry within it."""
 
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -50,5 +49,7 @@ class Deadline:
 def _pause(attempt: int, retry_after: float | None) -> float:
     if retry_after is not None:
         return retry_after
+    import random
+
     delay = min(MAX_DELAY_S, BASE_DELAY_S * 2.0**attempt)
     return delay + random.uniform(0, delay / 2)  # noqa: S311 - not for secrets

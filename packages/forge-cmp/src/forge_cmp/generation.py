@@ -1,8 +1,8 @@
 """What `discover` and `generate` keep between runs.
 
 What the two files say (so that a warm run needs no YAML parser), and the verified, rendered
-resources of a release under its digest, the project that it must be of, and the keys that verified it: a key that is
-taken away takes its verdicts with it.
+resources of a release under its digest, the project that it must be of, and the policy that it was verified under: a
+key that is taken away takes its verdicts with it.
 """
 
 from . import __version__
@@ -44,8 +44,7 @@ def read_files(cache: Cache, pointer_file: bytes, environment_file: bytes) -> tu
 
 def resources(cache: Cache, settings: Settings, pointer: tuple[str, ...]) -> bytes:
     """The stream of the release's resources; raises `CmpError` at the first link that does not hold."""
-    verdict = (b"signed", *settings.public_keys) if settings.require_signature else (b"unsigned",)
-    key = (b"release", _VERSION, *(field.encode() for field in pointer), *verdict)
+    key = (b"release", _VERSION, *(field.encode() for field in pointer), *settings.policy)
     kept = cache.get(*key)
     if kept is not None:
         return kept

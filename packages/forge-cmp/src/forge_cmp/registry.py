@@ -1,16 +1,24 @@
 """Reading images of one registry: manifests, blobs and referrers, each verified against digest and size."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from urllib.parse import quote, urljoin, urlsplit
 
-from forge_oci.core.bundle import BUNDLE_TYPE, MAX_BUNDLE_BYTES, PREDICATE_ANNOTATION, unpack_bundle
+from forge_oci.core.bundle import (
+    BUNDLE_TYPE,
+    MAX_BUNDLE_BYTES,
+    PREDICATE_ANNOTATION,
+    unpack_bundle,
+    verify_any,
+    verify_bundle,
+)
 from forge_oci.core.canonical import MAX_DOCUMENT_BYTES
 from forge_oci.core.digests import digest_bytes
-from forge_oci.core.errors import FormatError, OciError, Reason
+from forge_oci.core.errors import FormatError, OciError, Reason, VerificationError
 from forge_oci.core.image import Image, verify_manifest_digest
+from forge_oci.core.keys import PublicKey
 from forge_oci.core.manifest import INDEX_TYPE, MANIFEST_TYPE, Descriptor, parse_index
 from forge_oci.core.names import referrers_tag
-from forge_oci.core.statement import SIGN_PREDICATE
+from forge_oci.core.statement import Statement
 
 from .errors import CmpError
 from .transport import Response, Transport
@@ -18,6 +26,42 @@ from .transport import Response, Transport
 MAX_BUNDLES = 32
 MAX_PAGES = 10
 _NOT_FOUND = 404
+
+
+class Attestations:
+    """The bundles about one image, each downloaded at most once.
+
+    Anybody who may push can add a damaged referrer: it must not hide a good one.
+    """
+
+    def __init__(self, reader: "RegistryReader", digest: str, entries: list[Descriptor]) -> None:
+        self._reader, self._digest, self._entries = reader, digest, entries
+        self._read: dict[str, bytes] = {}
+
+    def verify(self, keys: Sequence[PublicKey], predicate_type: str) -> Statement:
+        """The statement of the first bundle that holds, those that claim the predicate's type first.
+
+        Raises `VerificationError` of the one that came closest.
+        """
+        found: dict[bool, list[bytes]] = {True: [], False: []}
+        for entry in sorted(self._entries, key=lambda entry: _claims(entry) != predicate_type)[:MAX_BUNDLES]:
+            bundle = self._bundle(entry)
+            found[_claims(entry) == predicate_type].append(bundle)
+            try:
+                return verify_bundle(bundle, keys, predicate_type=predicate_type, digest=self._digest)
+            except VerificationError:
+                continue
+        # What says that it is another kind of statement explains nothing where there is one that says it is this kind.
+        return verify_any(found[True] or found[False], keys, predicate_type=predicate_type, digest=self._digest)
+
+    def _bundle(self, entry: Descriptor) -> bytes:
+        if entry.digest not in self._read:
+            self._read[entry.digest] = self._reader.bundle(entry, self._digest)
+        return self._read[entry.digest]
+
+
+def _claims(entry: Descriptor) -> str:
+    return entry.annotations.get(PREDICATE_ANNOTATION, "")
 
 
 class RegistryReader:
@@ -52,18 +96,17 @@ class RegistryReader:
             raise FormatError(Reason.DIGEST_MISMATCH, f"the content of blob {descriptor.digest} has another digest")
         return response.body
 
-    def bundles(self, digest: str) -> Iterator[bytes]:
-        """The Sigstore bundles about the image `digest`, signatures first; empty bytes for one that can't be read.
-
-        Anybody who may push can add a damaged referrer: it must not hide a good one.
-        """
+    def attestations(self, digest: str) -> "Attestations":
+        """The Sigstore bundles about the image `digest`."""
         entries = [entry for entry in self._referrers(digest) if entry.artifact_type == BUNDLE_TYPE]
-        entries.sort(key=lambda entry: entry.annotations.get(PREDICATE_ANNOTATION) != SIGN_PREDICATE)
-        for entry in entries[:MAX_BUNDLES]:
-            try:
-                yield unpack_bundle(self._bundle_image(entry.digest), digest)
-            except OciError:
-                yield b""
+        return Attestations(self, digest, entries)
+
+    def bundle(self, entry: Descriptor, digest: str) -> bytes:
+        """One bundle about `digest`; empty bytes for one that can't be read."""
+        try:
+            return unpack_bundle(self._bundle_image(entry.digest), digest)
+        except OciError:
+            return b""
 
     def _bundle_image(self, digest: str) -> Image:
         response = self._get(f"manifests/{digest}", MANIFEST_TYPE, MAX_DOCUMENT_BYTES)

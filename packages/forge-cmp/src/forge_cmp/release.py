@@ -1,11 +1,10 @@
 """From a pointer to the rendered resources of its release: pull, verify, unpack. Fails closed at the first broken link."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forge_oci.core.bundle import verify_any, verify_bundle
 from forge_oci.core.canonical import MAX_DOCUMENT_BYTES
-from forge_oci.core.errors import OciError, VerificationError
+from forge_oci.core.errors import OciError
 from forge_oci.core.image import Image
 from forge_oci.core.keys import PublicKey
 from forge_oci.core.names import repository_path, validate_host
@@ -27,45 +26,41 @@ def fetch_resources(settings: Settings, pointer: Pointer) -> bytes:
 
     Raises `CmpError`; its code is that of the first link that does not hold.
     """
+    transport = Transport(settings, Deadline(settings.deadline_s))
     try:
-        release = _fetch(settings, pointer)
+        return render(_verified(settings, pointer, transport).files)
+    finally:
+        transport.close()
+
+
+def _verified(settings: Settings, pointer: Pointer, transport: Transport) -> Release:
+    try:
+        validate_host(settings.registry)
+        keys = [PublicKey.from_pem(pem) for pem in settings.public_keys] if settings.require_signature else []
+        release = _fetch(settings, pointer, transport, keys)
     except OciError as error:
         raise CmpError(error.reason.value, str(error), details=_details(settings, pointer)) from error
     _check_identity(release.metadata, pointer)
-    return render(release.files)
+    if settings.require_provenance:
+        from .policy import Policy, verify_artifacts
+
+        verify_artifacts(release.metadata, pointer, transport, Policy(keys, settings.allowed_refs))
+    return release
 
 
-def _fetch(settings: Settings, pointer: Pointer) -> Release:
-    validate_host(settings.registry)
+def _fetch(settings: Settings, pointer: Pointer, transport: Transport, keys: Sequence[PublicKey]) -> Release:
     repository = repository_path(settings.release_prefix, pointer.repository, pointer.project)
-    reader = RegistryReader(Transport(settings, Deadline(settings.deadline_s)), repository)
+    reader = RegistryReader(transport, repository)
     image = reader.manifest(pointer.digest)
     layer = check_release_manifest(image.manifest)
     if settings.require_signature:
-        _verify(reader, pointer.digest, [PublicKey.from_pem(pem) for pem in settings.public_keys])
+        reader.attestations(pointer.digest).verify(keys, SIGN_PREDICATE)
     config = image.manifest.config
     blobs = {
         config.digest: reader.blob(config, limit=MAX_DOCUMENT_BYTES),
         layer.digest: reader.blob(layer, limit=DEFAULT_LIMITS.compressed_bytes),
     }
     return unpack_release(Image(image.manifest_bytes, blobs))
-
-
-def _verify(reader: RegistryReader, digest: str, keys: list[PublicKey]) -> None:
-    found: list[bytes] = []
-    for bundle in reader.bundles(digest):
-        found.append(bundle)
-        if _holds(bundle, keys, digest):
-            return
-    verify_any(found, keys, predicate_type=SIGN_PREDICATE, digest=digest)
-
-
-def _holds(bundle: bytes, keys: list[PublicKey], digest: str) -> bool:
-    try:
-        verify_bundle(bundle, keys, predicate_type=SIGN_PREDICATE, digest=digest)
-    except VerificationError:
-        return False
-    return True
 
 
 def _check_identity(metadata: Mapping[str, Any], pointer: Pointer) -> None:

@@ -24,13 +24,24 @@ class Settings:
         self.ca_file = environment.get("FORGE_REGISTRY_CA_FILE") or None
         self.release_prefix = environment.get("FORGE_RELEASE_PREFIX", "").strip("/")
         self.require_signature = _flag(environment, "FORGE_REQUIRE_SIGNATURE", default=True)
+        self.require_provenance = _flag(environment, "FORGE_REQUIRE_PROVENANCE", default=self.require_signature)
+        self.allowed_refs = tuple(sorted(_list(environment.get("FORGE_ALLOWED_REFS", ""))))
         self.public_keys = _read_keys(environment.get("FORGE_PUBLIC_KEY_FILES", ""))
         self.cache_directory = environment.get("FORGE_CACHE_DIR") or None
         self.cache_bytes = int(_number(environment, "FORGE_CACHE_BYTES", DEFAULT_CACHE_BYTES))
         self.deadline_s = _number(environment, "FORGE_DEADLINE_SECONDS", DEFAULT_DEADLINE_S)
         self.username = environment.get("FORGE_REGISTRY_USERNAME") or None
         self.password_file = environment.get("FORGE_REGISTRY_PASSWORD_FILE") or None
+        self.token_file = environment.get("FORGE_REGISTRY_TOKEN_FILE") or None
         self._check()
+
+    @property
+    def policy(self) -> "tuple[bytes, ...]":
+        """What a verdict depends on besides the release: a verdict under another policy is none."""
+        if not self.require_signature:
+            return (b"unsigned",)
+        provenance = b"provenance" if self.require_provenance else b"signature only"
+        return (provenance, "\n".join(self.allowed_refs).encode(), *self.public_keys)
 
     def _check(self) -> None:
         if self.plain_http and not _is_loopback(self.registry):
@@ -40,13 +51,24 @@ class Settings:
                 "FORGE_PUBLIC_KEY_FILES",
                 "no public key: name the files of the keys that sign releases, or set FORGE_REQUIRE_SIGNATURE=false",
             )
+        if self.require_provenance and not self.require_signature:
+            text = "an unsigned release says nothing of its artifacts: FORGE_REQUIRE_SIGNATURE must be true"
+            raise _invalid("FORGE_REQUIRE_PROVENANCE", text)
+        if self.allowed_refs and not self.require_provenance:
+            raise _invalid("FORGE_ALLOWED_REFS", "the provenance says the ref: FORGE_REQUIRE_PROVENANCE must be true")
         if bool(self.username) != bool(self.password_file):
             raise _invalid("FORGE_REGISTRY_USERNAME", "user name and FORGE_REGISTRY_PASSWORD_FILE belong together")
+        if self.username and self.token_file:
+            raise _invalid("FORGE_REGISTRY_TOKEN_FILE", "give either a token or FORGE_REGISTRY_USERNAME")
 
 
 def _read_keys(value: str) -> tuple[bytes, ...]:
     paths = [path for path in value.replace(",", ":").split(":") if path]
     return tuple(sorted({_read_key(path) for path in paths}))
+
+
+def _list(value: str) -> "set[str]":
+    return {part.strip() for part in value.split(",")} - {""}
 
 
 def _read_key(path: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from .authentication import Authentication
-from .connection import Answer, exchange
+from .connection import Answer, Connections
 from .deadline import Deadline, TransientFailure
 from .errors import CmpError
 from .settings import Settings
@@ -32,8 +32,8 @@ class Transport:
         self._origin = f"{'http' if settings.plain_http else 'https'}://{settings.registry}"
         self._registry, self._plain_http = settings.registry, settings.plain_http
         self._deadline = deadline
-        self._tls = _tls(settings)
-        self._authentication = Authentication(settings, deadline, self._tls)
+        self._connections = Connections(_tls(settings))
+        self._authentication = Authentication(settings, deadline, self._connections)
 
     def get(self, path: str, *, accept: str, limit: int) -> Response:
         """The answer to `GET <path>`, its body at most `limit` bytes.
@@ -51,6 +51,10 @@ class Transport:
                 details=(f"registry: {self._registry}", f"request: GET {path}"),
             ) from failure
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
     def _get(self, path: str, accept: str, limit: int) -> Response:
         url = self._origin + path
         headers = {"Accept": accept, **self._authentication.headers()}
@@ -61,7 +65,7 @@ class Transport:
 
     def _send(self, url: str, headers: Mapping[str, str], limit: int) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = exchange("GET", url, headers, limit=limit, deadline=self._deadline, tls=self._tls)
+            answer = self._connections.exchange("GET", url, headers, limit=limit, deadline=self._deadline)
             if answer.status not in _REDIRECTS:
                 return answer
             target = urljoin(url, answer.headers.get("Location", ""))

@@ -38,6 +38,7 @@ class Evaluator:
         if processes < 1 or min(time_limit, memory_limit, input_limit, output_limit) <= 0:
             raise ValueError("an evaluator needs at least one process, and limits above zero")
         self._limits = Limits(time=time_limit, memory=memory_limit, input=input_limit, output=output_limit)
+        self._processes = processes
         self._places = asyncio.Semaphore(processes)
         self._idle: list[EvaluatorProcess] = []
         self._running: set[EvaluatorProcess] = set()
@@ -50,6 +51,11 @@ class Evaluator:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    @property
+    def processes(self) -> int:
+        """How many requests are served at the same time."""
+        return self._processes
 
     @property
     def process_ids(self) -> list[int]:
@@ -68,6 +74,8 @@ class Evaluator:
             raise LimitExceeded("input", self._limits.input)
         async with self._process() as process:
             answer = await process.exchange(body)
+        # Whoever waits for the process sends its request first: the process then works while this answer is read.
+        await asyncio.sleep(0)
         if len(answer) > _LARGE_BODY:
             return await asyncio.to_thread(self._response, answer)
         return self._response(answer)

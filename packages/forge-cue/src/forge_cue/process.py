@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +21,7 @@ _SECOND_GUARD_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 2.0
 _END_SECONDS = 10.0
 _HEADER_BYTES = 4
+_PIPE_BYTES = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class EvaluatorProcess:
             )
         except OSError as error:
             raise EvaluatorError(f"{program} can't be run: {error}; install catalyst-forge-cue again") from error
+        _widen(process)
         return cls(process, limits)
 
     @property
@@ -134,6 +138,16 @@ class EvaluatorProcess:
         return EvaluatorCrashedError(
             f"the evaluator ended with status {self._process.returncode}: {first_line or 'no message'}"
         )
+
+
+def _widen(process: asyncio.subprocess.Process) -> None:
+    """Lets a whole request fit into the pipe where the system can, so that it is handed over at once."""
+    if sys.platform == "linux" and process.stdin is not None:
+        # Other event loops do not show the pipe.
+        pipe = process.stdin.transport.get_extra_info("pipe")
+        with contextlib.suppress(OSError):
+            if pipe is not None:
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _exceeded(status: int | None, text: str) -> Limit | None:

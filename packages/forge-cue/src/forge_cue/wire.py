@@ -69,12 +69,11 @@ def _fills(fills: Sequence[Fill]) -> list[dict[str, Any]]:
 
 
 def _result(one: Mapping[str, Any]) -> EvaluationResult:
-    positions = {path: Position(*at) for path, at in one["positions"].items()}
     return EvaluationResult(
         name=one["name"],
         value=one.get("value"),
         attributes=[_attribute(found) for found in one["attributes"]],
-        positions=dict(sorted(positions.items(), key=lambda entry: entry[1])),
+        positions={path: Position(file, line, column) for path, file, line, column in one["positions"]},
         errors=[_error(found) for found in one["errors"]],
         open=one["open"],
         partial=one.get("partial"),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from forge_dispatch.admission import Admission
 from forge_dispatch.board import Board
 from forge_dispatch.concurrency import for_each
 from forge_dispatch.failures import single
@@ -23,11 +24,15 @@ _logger = structlog.get_logger("forge_dispatch")
 class Batch:
     """One call of `Dispatcher.run`."""
 
-    def __init__(self, jobs: Sequence[Job], board: Board, settings: DispatcherSettings) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], board: Board, settings: DispatcherSettings, admission: Admission | None = None
+    ) -> None:
         self._board = board
+        self._admission = admission
+        self._admitted: set[UUID] = set()
         self._settings = settings
         self._jobs = jobs
-        self._open = {job.id: OpenJob(job) for job in jobs}
+        self._open = {job.id: OpenJob(job, held=admission is not None) for job in jobs}
         self._results: dict[UUID, JobResult] = {}
         self._arrived: asyncio.Queue[JobResult] = asyncio.Queue()
         self._reached_at = time.monotonic()
@@ -64,6 +69,9 @@ class Batch:
                     task.cancel()
         except BaseExceptionGroup as group:
             failure = single(group)
+        finally:
+            for job_id in list(self._admitted):
+                self._leave(job_id)
         # Outside the handler, so that the error's own chain of causes is left as it is.
         if failure is not None:
             raise failure
@@ -82,6 +90,7 @@ class Batch:
             result = await self._arrived.get()
             if self._open.pop(result.job_id, None) is None:
                 continue
+            self._leave(result.job_id)
             self._results[result.job_id] = result
             if result.status == "failed" and not cancelling:
                 cancelling = True
@@ -101,9 +110,12 @@ class Batch:
 
     async def _publish_all(self) -> None:
         await self._sweep_tolerantly()
-        await for_each(list(self._open.values()), self._publish, self._settings.publish_concurrency)
+        # What an earlier dispatcher left running takes the places first, so that going on lets nothing more through.
+        order = sorted(self._open.values(), key=lambda found: found.claim is None)
+        await for_each(order, self._publish, self._settings.publish_concurrency)
 
     async def _publish(self, found: OpenJob) -> None:
+        await self._enter(found)
         attempt = 0
         while self._wanted(found):
             try:
@@ -118,6 +130,20 @@ class Batch:
             elif not self._wanted(found):
                 await self._board.purge(found.job)
             return
+
+    async def _enter(self, found: OpenJob) -> None:
+        if self._admission is None:
+            return
+        await self._admission.acquire()
+        self._admitted.add(found.job.id)
+        found.let_through()
+        if found.job.id not in self._open:
+            self._leave(found.job.id)
+
+    def _leave(self, job_id: UUID) -> None:
+        if self._admission is not None and job_id in self._admitted:
+            self._admitted.discard(job_id)
+            self._admission.release()
 
     def _wanted(self, found: OpenJob) -> bool:
         return found.job.id in self._open and found.cancelled_since is None

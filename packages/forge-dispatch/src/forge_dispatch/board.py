@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from forge_dispatch.failures import COMPONENT, translated
 from forge_dispatch.settings import DispatcherSettings
+from forge_sdk import telemetry
 from forge_sdk.errors import PlatformError
 from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUE_OF_TYPE, cancel_key, job_cancel_key
 from forge_sdk.models.jobs import Job, JobEntry, JobEntryState, JobResult
@@ -30,8 +31,12 @@ class Board:
     async def publish(self, job: Job) -> bool:
         """Queues the job; false where it was queued before, so that its result may be there already."""
         queue = QUEUE_OF_TYPE[job.type]
-        envelope = job.model_copy(update={"reply_to": self._inbox})
-        with translated(f"publishing {job.type} job {job.id}"):
+        facts = {"run_id": str(job.run_id), "job_id": str(job.id)}
+        with (
+            translated(f"publishing {job.type} job {job.id}"),
+            telemetry.span(f"publish {job.type}", kind="producer", parent=job.trace, attributes=facts),
+        ):
+            envelope = job.model_copy(update={"reply_to": self._inbox, "trace": telemetry.traceparent()})
             try:
                 known = await self._jetstream.publish(
                     queue.subject_of(job.id),

@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import nats.errors
 import structlog
@@ -10,9 +11,7 @@ from nats.aio.client import Client
 
 from forge_dispatch.failures import COMPONENT, translated
 from forge_sdk.errors import AuthenticationError
-
-if TYPE_CHECKING:
-    from forge_sdk.configuration import Nats
+from forge_sdk.secret_files import read_secret_file
 
 PING_INTERVAL_S = 10
 RECONNECT_WAIT_S = 1
@@ -21,7 +20,31 @@ CONNECT_LIMIT_S = 5.0
 _logger = structlog.get_logger("forge_dispatch")
 
 
-async def connect(configuration: "Nats", name: str) -> Client:
+class ConnectionSettings(Protocol):
+    """Where NATS is and who connects (`forge_sdk.configuration.Nats` is one); `url` may name several servers."""
+
+    @property
+    def url(self) -> str:
+        """URL, or several with commas between them."""
+
+    @property
+    def user(self) -> str | None:
+        """The service's user."""
+
+    @property
+    def password_file(self) -> Path | None:
+        """File of the user's password."""
+
+    @property
+    def ca_file(self) -> Path | None:
+        """Certificates of the authorities that are trusted."""
+
+    @property
+    def inbox_prefix(self) -> str:
+        """Prefix of the service's inboxes."""
+
+
+async def connect(configuration: ConnectionSettings, name: str) -> Client:
     """A connection that reconnects for ever, known to the server as `name`.
 
     Raises `TransientError` where the first connection can't be made, `AuthenticationError` where NATS refuses the
@@ -32,7 +55,7 @@ async def connect(configuration: "Nats", name: str) -> Client:
         options["tls"] = ssl.create_default_context(cafile=str(configuration.ca_file))
     client, errors = Client(), _Errors()
     connecting = client.connect(
-        configuration.url,
+        configuration.url.split(","),
         name=name,
         inbox_prefix=configuration.inbox_prefix.encode(),
         max_reconnect_attempts=-1,
@@ -76,11 +99,9 @@ class _Errors:
             self.refused.set()
 
 
-def _credentials(configuration: "Nats") -> dict[str, Any]:
+def _credentials(configuration: ConnectionSettings) -> dict[str, Any]:
     if configuration.user is None:
         return {}
-    from forge_sdk.configuration import read_secret_file
-
     password = read_secret_file(configuration.password_file).reveal() if configuration.password_file else None
     return {"user": configuration.user, "password": password}
 

@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from pydantic import ValidationError
 
+from forge_dispatch.admission import Admission
 from forge_dispatch.batch import Batch, OnResult
 from forge_dispatch.board import Board
 from forge_dispatch.failures import COMPONENT, translated
@@ -51,19 +52,25 @@ class Dispatcher:
             await self._subscription.unsubscribe()
 
     async def run(
-        self, jobs: Sequence[Job], *, fail_fast: bool = True, on_result: OnResult | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        fail_fast: bool = True,
+        on_result: OnResult | None = None,
+        admission: Admission | None = None,
     ) -> list[JobResult]:
         """Publishes the jobs and returns their results, in the same order.
 
         With `fail_fast` the first failed job cancels the others of this call, whose results are then `cancelled`.
-        `on_result` is awaited once for each result, in the order in which they come. A result with `output_ref` is
+        `admission` says when the next job may be published; without it all are published at once. `on_result` is
+        awaited once for each result, in the order in which they come. A result with `output_ref` is
         left to the caller. Cancelling this coroutine leaves the jobs as they are: a later call with the same jobs
         goes on.
 
         Raises `PlatformError` (`conflict`) where one of the jobs is in another call of this dispatcher, or what
         `on_result` raised; `TransientError` where NATS is away for longer than the settings allow.
         """
-        batch = Batch(jobs, self._board, self._settings)
+        batch = Batch(jobs, self._board, self._settings, admission)
         with self._registered(batch):
             return await batch.run(fail_fast=fail_fast, on_result=on_result)
 

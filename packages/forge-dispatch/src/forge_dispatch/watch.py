@@ -23,6 +23,12 @@ class OpenJob:
     claim: datetime | None = None
     claimed_since: float = 0.0
     cancelled_since: float | None = None
+    held: bool = False
+
+    def let_through(self) -> None:
+        """Takes note that the job is no longer held back: from now on it waits for a worker."""
+        self.held = False
+        self.unclaimed_since = time.monotonic()
 
     def observe(self, entry: JobEntry | None) -> None:
         """Takes note of a claim that came, changed or went."""
@@ -47,7 +53,8 @@ class OpenJob:
             over = self.claim is None or now - self.cancelled_since > settings.cancel_grace_s
             return cancelled(self.job) if over else None
         if self.claim is None:
-            return self._not_taken(settings) if now - self.unclaimed_since > settings.waiting_limit_s else None
+            waits_too_long = not self.held and now - self.unclaimed_since > settings.waiting_limit_s
+            return self._not_taken(settings) if waits_too_long else None
         limit = self.job.timeout_s + settings.timeout_slack_s
         return self._too_long() if now - self.claimed_since > limit else None
 

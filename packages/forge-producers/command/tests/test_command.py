@@ -4,6 +4,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+
 from forge_sdk.errors import ConfigurationError, PlatformError
 from forge_sdk.models.artifacts import CreateArtifactRequest
 from forge_sdk.models.discovery import ArtifactDefinition
@@ -51,7 +52,9 @@ def project(tmp_path: Path) -> Path:
 async def test_step_ends_with_the_exit_code_of_its_command(project):
     action, context = load_plugins().step_action("command"), LocalContext()
     assert (await action.run(step(project, command=[sys.executable, "-c", "print('hello')"]), context)).exit_code == 0
-    assert (await action.run(step(project, command=[sys.executable, "-c", "raise SystemExit(7)"]), context)).exit_code == 7
+    assert (
+        await action.run(step(project, command=[sys.executable, "-c", "raise SystemExit(7)"]), context)
+    ).exit_code == 7
     assert b"hello" in context.output
 
 
@@ -68,18 +71,25 @@ async def test_step_gets_its_environment_and_directory(project):
 async def test_step_can_not_leave_its_project(project, directory):
     (project / "link").symlink_to("/")
     with pytest.raises(ConfigurationError, match="folder"):
-        await load_plugins().step_action("command").run(step(project, command=["true"], directory=directory), LocalContext())
+        await (
+            load_plugins()
+            .step_action("command")
+            .run(step(project, command=["true"], directory=directory), LocalContext())
+        )
 
 
 async def test_a_program_that_does_not_exist_is_named(project):
-    with pytest.raises(ConfigurationError, match="'no-such-program'.*installed"):
+    with pytest.raises(ConfigurationError, match=r"'no-such-program'.*installed"):
         await load_plugins().step_action("command").run(step(project, command=["no-such-program"]), LocalContext())
 
 
 async def test_binary_is_collected_with_its_digest(project):
     program = "import os; open('tool', 'w').write('x' * 10); os.chmod('tool', 0o755)"
     request = artifact(
-        project, "binary", command=[sys.executable, "-c", program], outputs=[{"path": "tool", "os": "linux", "arch": "amd64"}]
+        project,
+        "binary",
+        command=[sys.executable, "-c", program],
+        outputs=[{"path": "tool", "os": "linux", "arch": "amd64"}],
     )
     response = await load_plugins().producer("command").create(request, LocalContext())
     file = response.output.files[0]

@@ -3,13 +3,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+
 from forge_sdk.errors import ConfigurationError, PlatformError
 from forge_sdk.models.artifacts import CreateArtifactRequest
 from forge_sdk.models.discovery import ArtifactDefinition
 from forge_sdk.plugins.files import file_facts
 from forge_sdk.plugins.manager import load_plugins
 from forge_sdk.testing import LocalContext
-from pydantic import ValidationError
 
 PYPROJECT = """
 [build-system]
@@ -79,7 +80,7 @@ async def test_broken_project_shows_why(project):
 
 
 async def test_folder_without_pyproject_is_named(project):
-    with pytest.raises(ConfigurationError, match="no pyproject.toml in 'src'"):
+    with pytest.raises(ConfigurationError, match=r"no pyproject\.toml in 'src'"):
         await build(request(project, directory="src"))
 
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 
+from pydantic import JsonValue
+
 from forge_cue import Evaluator
+from forge_project.discovery import Discovery
+from forge_project.schema import composed_schema
+from forge_project.source import SourceTree
 from forge_sdk.models.discovery import DiscoveryDocument
 from forge_sdk.models.jobs import GitContext
 from forge_sdk.plugins.manager import Plugins
-from pydantic import JsonValue
-
-from forge_project.discovery import Discovery
-from forge_project.rendering import Rendering
-from forge_project.schema import composed_schema
-from forge_project.source import SourceTree
 
 PLATFORM_VERSION = "v0.1.0"
 
@@ -25,8 +24,9 @@ class ProjectComponent:
     def __init__(self, plugins: Plugins, evaluator: Evaluator, platform_version: str = PLATFORM_VERSION) -> None:
         """`platform_version` is what a repository's `forgeVersion` is compared with."""
         self._plugins = plugins
+        self._evaluator = evaluator
+        self._platform_version = platform_version
         self._discovery = Discovery(plugins, evaluator, platform_version)
-        self._rendering = Rendering(plugins, evaluator, platform_version)
 
     async def discover(self, source: SourceTree, git: GitContext) -> DiscoveryDocument:
         """What the configuration of `source` says, with the release triggers that `git` satisfies.
@@ -46,7 +46,11 @@ class ProjectComponent:
         bytes; a project without deployment gives none. Raises what `discover` raises, with the code `rendering_failed` for
         problems of the configuration.
         """
-        return await self._rendering.manifests(await source.files(), project_path, artifacts)
+        # Only rendering needs YAML and the schemas of Kubernetes.
+        from forge_project.rendering import Rendering
+
+        rendering = Rendering(self._plugins, self._evaluator, self._platform_version)
+        return await rendering.manifests(await source.files(), project_path, artifacts)
 
     def schema(self) -> str:
         """The schema composed of the platform's and the plugins' definitions, as text for people."""

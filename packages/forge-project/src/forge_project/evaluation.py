@@ -1,6 +1,7 @@
 """Evaluates configuration files in batches, and says in the platform's terms what the evaluator could not do."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from forge_cue import (
@@ -13,12 +14,12 @@ from forge_cue import (
     LimitExceeded,
     Schema,
 )
+from forge_project.problems import COMPONENT
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, TransientError
 from forge_sdk.models.discovery import Diagnostic
 
-from forge_project.problems import COMPONENT
-
 BATCH_SIZE = 25
+_MEBIBYTE = 1 << 20
 
 
 async def evaluate(evaluator: Evaluator, instances: Sequence[Instance], schema: Schema) -> list[EvaluationResult]:
@@ -27,13 +28,20 @@ async def evaluate(evaluator: Evaluator, instances: Sequence[Instance], schema: 
     Raises `ConfigurationError` with code `cue_limit_exceeded` that names the file where one needs too much, `PlatformError` with
     code `plugin_invalid` where the schema itself is wrong, `TransientError` where the evaluator fails.
     """
-    batches = [instances[start : start + BATCH_SIZE] for start in range(0, len(instances), BATCH_SIZE)]
+    size = _batch_size(len(instances), evaluator.processes)
+    batches = [instances[start : start + size] for start in range(0, len(instances), size)]
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_batch(evaluator, batch, schema)) for batch in batches]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures.exceptions[0].__cause__
     return [result for task in tasks for result in task.result()]
+
+
+def _batch_size(count: int, processes: int) -> int:
+    """So many that a request's own cost doesn't count, and that every process has about the same to do."""
+    rounds = math.ceil(count / (BATCH_SIZE * processes)) or 1
+    return max(math.ceil(count / (rounds * processes)), 1)
 
 
 async def _batch(evaluator: Evaluator, instances: Sequence[Instance], schema: Schema) -> list[EvaluationResult]:
@@ -53,8 +61,8 @@ async def _batch(evaluator: Evaluator, instances: Sequence[Instance], schema: Sc
 
 def _limit_exceeded(instance: Instance, error: LimitExceeded) -> ConfigurationError:
     file = next(iter(instance.files))
-    unit = "seconds" if error.limit == "time" else "bytes"
-    message = f"evaluation needs more than the {error.limit} limit of {error.value:g} {unit}"
+    amount = f"{error.value:g} s" if error.limit == "time" else f"{error.value / _MEBIBYTE:g} MiB"
+    message = f"evaluation needs more than the {error.limit} limit of {amount}"
     diagnostic = Diagnostic(
         message=message, file=file, line=1, column=1, kind="limit", hint="simplify loops and references"
     )

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 
 from forge_cue import format_path
 
 Part = str | int
 _DOT = "."
+_MAX_KNOWN = 200
 _TOKEN = re.compile(r"""\.|\[(\d{1,9})\]|"((?:[^"\\]|\\.)*)"|'([^']*)'|([^.\[\]"']+)""")
 
 
@@ -61,6 +63,22 @@ def _unescaped(quoted: str) -> str:
         return str(json.loads(f'"{quoted}"', strict=False))
     except ValueError:
         return re.sub(r"\\(.)", r"\1", quoted)
+
+
+def path_parts(text: str) -> tuple[Part, ...]:
+    """The parts of a path that the evaluator gave; none where it is no path, such as that of the whole file."""
+    return _known_parts(text) if len(text) <= _MAX_KNOWN else _parts_or_none(text)
+
+
+def _parts_or_none(text: str) -> tuple[Part, ...]:
+    try:
+        return split(text)
+    except PathError:
+        return ()
+
+
+# The same paths come up in every project.
+_known_parts = lru_cache(maxsize=4096)(_parts_or_none)
 
 
 def lookup(value: object, parts: Iterable[Part]) -> object:

@@ -1,57 +1,13 @@
-import uuid
-import zipfile
-from pathlib import Path
-
 import pytest
+from distributions import REFERENCE, WHEEL, context, publish, request, wheel
+from pydantic import ValidationError
+
 from forge_sdk.errors import AlreadyExists, AuthenticationError, ConfigurationError, TransientError
-from forge_sdk.models.artifacts import ArchiveFile, ArchiveOutput, CreateArtifactResponse, PreflightRequest, PublishArtifactRequest
+from forge_sdk.models.artifacts import PreflightRequest
 from forge_sdk.models.discovery import ArtifactDefinition
 from forge_sdk.models.jobs import GitContext
 from forge_sdk.plugins.files import file_facts
 from forge_sdk.plugins.manager import load_plugins
-from forge_sdk.secrets import Secret
-from forge_sdk.testing import LocalContext
-from pydantic import ValidationError
-
-REFERENCE = {"provider": "local", "key": "publishers/pypi/token"}
-REFERENCE_TEXT = "local(key=publishers/pypi/token)"
-WHEEL = "greeting-1.0-py3-none-any.whl"
-
-
-def wheel(folder: Path, content: str = "HELLO = 1\n") -> Path:
-    path = folder / WHEEL
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("greeting/__init__.py"), content)
-        archive.writestr(zipfile.ZipInfo("greeting-1.0.dist-info/METADATA"), "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
-        archive.writestr(zipfile.ZipInfo("greeting-1.0.dist-info/WHEEL"), "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(zipfile.ZipInfo("greeting-1.0.dist-info/RECORD"), "")
-    return path
-
-
-def context(password: str = "ci:s3cret-password") -> LocalContext:
-    return LocalContext(secrets={REFERENCE_TEXT: Secret(password)})
-
-
-def request(staging: Path, index_url: str) -> PublishArtifactRequest:
-    facts = file_facts(staging / WHEEL)
-    output = ArchiveOutput(files=(ArchiveFile(path=WHEEL, format="whl", size=facts.size, digest=facts.digest),))
-    return PublishArtifactRequest(
-        project="greeting",
-        project_path=".",
-        repository="acme/shop",
-        repository_path=".",
-        commit_sha="a" * 40,
-        git=GitContext(),
-        release_id=uuid.uuid4(),
-        artifact=CreateArtifactResponse(name="wheel", project="greeting", type="archive", output=output),
-        staging_path=str(staging),
-        publisher="index",
-        repo_config={"index_url": index_url, "credentials": REFERENCE},
-    )
-
-
-async def publish(asked: PublishArtifactRequest, given: LocalContext):
-    return await load_plugins().publisher("pypi").publish(asked, given)
 
 
 async def test_publishes_what_an_installer_finds(index, tmp_path):
@@ -117,13 +73,17 @@ async def test_preflight_warns_of_an_index_that_is_down(index, tmp_path):
 async def test_file_that_is_no_distribution_is_refused(index, tmp_path):
     (tmp_path / WHEEL).write_text("x")
     asked = request(tmp_path, index.url)
-    bad = asked.artifact.output.model_copy(update={"files": (asked.artifact.output.files[0].model_copy(update={"path": "x.zip"}),)})
+    bad = asked.artifact.output.model_copy(
+        update={"files": (asked.artifact.output.files[0].model_copy(update={"path": "x.zip"}),)}
+    )
     asked = asked.model_copy(update={"artifact": asked.artifact.model_copy(update={"output": bad})})
     with pytest.raises(ConfigurationError, match=r"x\.zip is neither a wheel"):
         await publish(asked, context())
 
 
-@pytest.mark.parametrize("url", ["http://packages.example.com/simple/", "https://user:password@packages.example.com/", "ftp://x/"])
+@pytest.mark.parametrize(
+    "url", ["http://packages.example.com/simple/", "https://user:password@packages.example.com/", "ftp://x/"]
+)
 def test_urls_that_would_leak_credentials_are_refused(url):
     with pytest.raises(ValidationError):
         load_plugins().publisher("pypi").repository_configuration(index_url=url)

@@ -4,7 +4,6 @@ Secrets are given as the path of a file that holds them (`..._file`), never as v
 """
 
 import os
-import stat
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -14,14 +13,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from forge_sdk.errors import ConfigurationError
 from forge_sdk.models.base import ClosedModel
-from forge_sdk.secrets import Secret, SecretReference
+from forge_sdk.secret_files import read_secret_file as read_secret_file  # noqa: PLC0414 - part of this module, too
+from forge_sdk.secrets import SecretReference
 
 Settings = TypeVar("Settings", bound="ServiceConfiguration")
-MAX_SECRET_FILE = 65_536
 
 
 class Nats(ClosedModel):
-    """Connection to NATS; times in seconds."""
+    """Connection to NATS; times in seconds. `url` may name several servers of a cluster, with commas between them."""
 
     url: str = "nats://127.0.0.1:4222"
     user: str | None = None
@@ -107,12 +106,32 @@ class Log(ClosedModel):
     format: Literal["json", "console"] = "json"
 
 
+class MetricsListen(ClosedModel):
+    """Where a service without an API of its own shows its Prometheus metrics."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=0, le=65535)
+
+
 class Listen(ClosedModel):
     """Where a server listens, and the address under which others reach it."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     public_url: str = "http://127.0.0.1:8080"
+
+
+class Limits(ClosedModel):
+    """What the API lets through, in all its replicas together.
+
+    `repository_share` is the fraction of a pool's slots that the jobs of one repository may use; the others count
+    creations of runs for each repository, look-ups of releases for each caller, deployments for each environment.
+    """
+
+    repository_share: float = Field(default=0.5, gt=0, le=1)
+    runs_per_minute: int = Field(default=100, ge=1)
+    release_reads_per_minute: int = Field(default=1000, ge=1)
+    deployments_per_minute: int = Field(default=10, ge=1)
 
 
 class Cache(ClosedModel):
@@ -163,6 +182,7 @@ class ApiConfiguration(ServiceConfiguration):
     gitops: GitOps
     environments_file: Path
     allow_local_repositories: bool = False
+    limits: Limits = Limits()
 
 
 class WorkerConfiguration(ServiceConfiguration):
@@ -186,6 +206,7 @@ class WorkerConfiguration(ServiceConfiguration):
         "REQUESTS_CA_BUNDLE",
     )
     drain_grace_s: float = Field(default=30.0, ge=0)
+    metrics: MetricsListen | None = None
     log_limit: int = Field(default=100 * 2**20, gt=0)
 
     @field_validator("pools")
@@ -220,24 +241,3 @@ def load(model: type[Settings], path: Path | None = None) -> Settings:
         raise ConfigurationError(f"{file}: {problems}", component="configuration") from None
     except (yaml.YAMLError, ValueError, TypeError, OSError) as error:
         raise ConfigurationError(f"{file}: {error}", component="configuration") from error
-
-
-def read_secret_file(path: Path) -> Secret:
-    """The secret in `path`, which only its owner may read; a trailing newline is dropped."""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(MAX_SECRET_FILE + 1)
-    except OSError as error:
-        raise ConfigurationError(
-            f"secret file {path} can't be read: {error.strerror}", component="configuration"
-        ) from error
-    if mode & 0o077:
-        raise ConfigurationError(
-            f"secret file {path} is readable by others (mode {mode:o}): chmod 600 {path}", component="configuration"
-        )
-    if len(data) > MAX_SECRET_FILE:
-        raise ConfigurationError(
-            f"secret file {path} is larger than {MAX_SECRET_FILE} bytes", component="configuration"
-        )
-    return Secret(data.decode(errors="surrogateescape").rstrip("\n"))

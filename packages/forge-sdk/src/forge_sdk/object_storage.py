@@ -1,7 +1,7 @@
 """Object storage: the port, and its adapter for S3 and what speaks like it (extra `storage`)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,11 +21,28 @@ TRANSIENT = {"500", "502", "503", "504", "429", "SlowDown", "InternalError", "Se
 class ObjectStore(Protocol):
     """Objects by key in one bucket. Errors are `PlatformError`: `not_found`, `permission_denied`, `storage_failed`, or transient."""
 
-    async def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
-        """Store `data` under `key`, replacing what was there."""
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store `data` under `key`, replacing what was there; `metadata` has lower-case names."""
 
-    async def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
+    async def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Store a file in parts, without reading it whole."""
+
+    async def metadata(self, key: str) -> Mapping[str, str]:
+        """What was stored beside the object; `not_found` where there is no object."""
 
     async def get(self, key: str, *, limit: int) -> bytes:
         """The object; an error where it is larger than `limit` bytes."""
@@ -52,16 +69,34 @@ class S3ObjectStore:
     def __init__(self, configuration: Storage) -> None:
         self._configuration = configuration
 
-    async def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
-        await self._call(
-            key, lambda client: client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
-        )
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        arguments = {"ContentType": content_type, "Metadata": dict(metadata or {})}
+        await self._call(key, lambda client: client.put_object(Bucket=self._bucket, Key=key, Body=data, **arguments))
 
-    async def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
-        await self._call(
-            key,
-            lambda client: client.upload_file(str(path), self._bucket, key, ExtraArgs={"ContentType": content_type}),
+    async def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        arguments = {"ContentType": content_type, "Metadata": dict(metadata or {})}
+        await self._call(key, lambda client: client.upload_file(str(path), self._bucket, key, ExtraArgs=arguments))
+
+    async def metadata(self, key: str) -> Mapping[str, str]:
+        found: dict[str, str] = await self._call(
+            key, lambda client: client.head_object(Bucket=self._bucket, Key=key)["Metadata"]
         )
+        # Some servers give the names back in other letters.
+        return {name.lower(): value for name, value in found.items()}
 
     async def get(self, key: str, *, limit: int) -> bytes:
         data: bytes = await self._call(

@@ -51,12 +51,21 @@ class RetryPolicy:
 
         `on_retry` is told the number of the failed try (from 1) and its error. The last error is raised as it is.
         """
+        try:
+            # Nearly all operations succeed at once, and then need nothing of what trying again takes.
+            return await operation()
+        except Exception as error:
+            if self.attempts <= 1 or not retry_on(error):
+                raise
+            failures = [error]
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             if on_retry is not None and state.outcome is not None:
                 on_retry(state.attempt_number, state.outcome.exception() or RuntimeError())
 
         async def attempt() -> Result:
+            if failures:
+                raise failures.pop()
             return await operation()
 
         retrying = tenacity.AsyncRetrying(

@@ -14,7 +14,7 @@ MIN_MASKED_LENGTH = 4
 class SecretReference(BaseModel):
     """Where a secret is: the provider's name and that provider's own fields. Never a value."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="allow")
 
     provider: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
 
@@ -67,13 +67,16 @@ class Masker:
     """Replaces registered values in text and in byte streams, also in their base64 and URL-encoded forms."""
 
     def __init__(self) -> None:
-        self._needles: set[bytes] = set()
+        self._needles: tuple[bytes, ...] = ()
+        self._beginnings: frozenset[bytes] = frozenset()
 
     def register(self, secret: Secret) -> None:
         """From now on the secret's value is masked."""
         for value in (secret.reveal(), *secret.reveal().splitlines()):
             if len(value) >= MIN_MASKED_LENGTH:
-                self._needles.update(_forms(value.encode()))
+                forms = {*self._needles, *_forms(value.encode())}
+                self._needles = tuple(sorted(forms, key=len, reverse=True))
+        self._beginnings = frozenset(needle[:size] for needle in self._needles for size in range(1, len(needle)))
 
     def text(self, text: str) -> str:
         """`text` with every registered value replaced by `***`."""
@@ -81,7 +84,7 @@ class Masker:
 
     def data(self, data: bytes) -> bytes:
         """`data` with every registered value replaced by `***`."""
-        for needle in sorted(self._needles, key=len, reverse=True):
+        for needle in self._needles:
             data = data.replace(needle, MASK.encode())
         return data
 
@@ -92,7 +95,8 @@ class Masker:
 
     def partial_match(self, data: bytes) -> int:
         """Length of the longest end of `data` that may be the beginning of a registered value."""
-        return max((_overlap(data, needle) for needle in self._needles), default=0)
+        sizes = range(min(len(data), self.longest - 1), 0, -1)
+        return next((size for size in sizes if data[-size:] in self._beginnings), 0)
 
 
 class StreamMasker:
@@ -127,10 +131,3 @@ def _forms(value: bytes) -> set[bytes]:
             if len(core) >= MIN_MASKED_LENGTH:
                 forms.add(core)
     return forms
-
-
-def _overlap(data: bytes, needle: bytes) -> int:
-    for size in range(min(len(data), len(needle) - 1), 0, -1):
-        if data.endswith(needle[:size]):
-            return size
-    return 0

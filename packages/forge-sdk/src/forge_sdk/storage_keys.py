@@ -5,6 +5,8 @@ from uuid import UUID
 LOGS_PREFIX = "pipeline-logs"
 STAGING_PREFIX = "artifact-staging"
 RESULTS_PREFIX = "job-results"
+DISCOVERY_LOG = ("repository", "discovery")
+"""Project and step under which a discovery logs."""
 
 
 def log_key(run_id: UUID, phase: str, project: str, step: str) -> str:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from forge_sdk.errors import PlatformError
 from forge_sdk.plugins.manager import load_plugins
 from forge_sdk.secrets import SecretReference
@@ -27,17 +28,17 @@ async def test_key_of_the_file(file):
 
 async def test_variable_of_the_environment(monkeypatch):
     monkeypatch.setenv("FORGE_SECRET_TOKEN", "from-environment")
-    assert (await resolve(None, env="FORGE_SECRET_TOKEN")).reveal() == "from-environment"
+    assert (await resolve(None, variable="FORGE_SECRET_TOKEN")).reveal() == "from-environment"
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"key": "unknown"}, 'add "unknown" = '),
-        ({"env": "FORGE_SECRET_UNSET"}, "FORGE_SECRET_UNSET is not set"),
-        ({"env": "PATH"}, "should match pattern"),
-        ({"key": "a", "env": "FORGE_SECRET_B"}, "exactly one of key and env"),
-        ({}, "exactly one of key and env"),
+        ({"variable": "FORGE_SECRET_UNSET"}, "FORGE_SECRET_UNSET is not set"),
+        ({"variable": "PATH"}, "should match pattern"),
+        ({"key": "a", "variable": "FORGE_SECRET_B"}, "exactly one of key and variable"),
+        ({}, "exactly one of key and variable"),
         ({"key": "a", "more": 1}, "Extra inputs are not permitted"),
     ],
 )

@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+from forge_sdk import telemetry
 from forge_sdk.configuration import WorkerConfiguration, load
 from forge_sdk.errors import ConfigurationError, PlatformError
 from forge_sdk.logging import configure_logging
@@ -22,12 +23,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         configuration = load(WorkerConfiguration, options.config)
         configure_logging(configuration.log, "worker")
+        telemetry.configure("forge-worker")
         _run(configuration)
     except PlatformError as error:
         sys.stderr.write(f"forge-worker: {error.message}\n")
         if isinstance(error, ConfigurationError):
             return EXIT_CONFIGURATION
         return EXIT_UNREACHABLE if error.transient else EXIT_FAILED
+    finally:
+        telemetry.shutdown()
     return 0
 
 

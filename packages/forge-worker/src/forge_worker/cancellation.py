@@ -44,14 +44,16 @@ class CancellationWatch:
                 await subscription.unsubscribe()
 
     @asynccontextmanager
-    async def watching(self, job: Job, event: asyncio.Event) -> AsyncIterator[None]:
-        """Set `event` as soon as the job or its run is cancelled, also where that was before."""
+    async def watching(self, job: Job, event: asyncio.Event) -> AsyncIterator["asyncio.Task[None]"]:
+        """Set `event` as soon as the job or its run is cancelled; the task has looked whether that was before."""
         self._events[job.id] = (job, event)
+        looking = asyncio.create_task(self._read(job, event))
         try:
-            await self._read(job, event)
-            yield
+            yield looking
         finally:
             self._events.pop(job.id, None)
+            looking.cancel()
+            await asyncio.wait({looking})
 
     async def reread(self) -> None:
         """Look at the keys of all running jobs, for instance after a reconnect."""
@@ -72,15 +74,18 @@ class CancellationWatch:
                 event.set()
 
     async def _read(self, job: Job, event: asyncio.Event) -> None:
-        for key in _keys(job):
-            try:
-                await self._bucket.get(key)
-            except KeyNotFoundError:
-                continue
-            except (nats.errors.Error, APIError, TimeoutError) as error:
-                logger.warning("cancel_key_not_read", job_id=str(job.id), error=str(error) or type(error).__name__)
-                return
+        if any(await asyncio.gather(*(self._exists(key, job) for key in _keys(job)))):
             event.set()
+
+    async def _exists(self, key: str, job: Job) -> bool:
+        try:
+            await self._bucket.get(key)
+        except KeyNotFoundError:
+            return False
+        except (nats.errors.Error, APIError, TimeoutError) as error:
+            logger.warning("cancel_key_not_read", job_id=str(job.id), error=str(error) or type(error).__name__)
+            return False
+        return True
 
 
 def _keys(job: Job) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from forge_sdk import telemetry
 from forge_sdk.errors import ConfigurationError
 from forge_sdk.logging import get_logger
 
@@ -71,6 +72,7 @@ async def run_checkpoints(
 ) -> None:
     """Run the checkpoints in order over `state`; the first error ends the sequence and is raised as it is."""
     for checkpoint in checkpoints:
-        await observer.before(checkpoint.name, job_id)
-        await checkpoint.function(state)
-        await observer.after(checkpoint.name, job_id)
+        with telemetry.span(checkpoint.name):
+            await observer.before(checkpoint.name, job_id)
+            await checkpoint.function(state)
+            await observer.after(checkpoint.name, job_id)

@@ -62,6 +62,11 @@ class ClaimStore:
 
         A takeover of another worker's open claim counts a loss. Raises `TransientError` where the bucket can't be reached.
         """
+        if not redelivered:
+            # Nearly always nobody has claimed it: then reading first would be a round trip for nothing.
+            outcome = await CLAIM_RETRY.call(lambda: self._create(job_id))
+            if outcome is not None:
+                return outcome
         for _ in range(MAX_RACES):
             outcome = await CLAIM_RETRY.call(lambda: self._claim_once(job_id, redelivered=redelivered))
             if outcome is not None:

@@ -43,6 +43,16 @@ class PoolConsumer:
         self._subscription: Subscription | None = None
 
     @property
+    def name(self) -> str:
+        """The pool's name."""
+        return self._queue.pool
+
+    @property
+    def slots(self) -> int:
+        """Jobs at once."""
+        return self._slots
+
+    @property
     def busy(self) -> int:
         """Slots in use."""
         return len(self._tasks)

@@ -14,12 +14,13 @@ from nats.aio.msg import Msg
 
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
-from forge_sdk.messaging import Queue
+from forge_sdk.messaging import MAX_DELIVER, Queue
 from forge_sdk.models.jobs import Job, JobResult
 from forge_sdk.retry import RetryPolicy
-from forge_worker.claims import Claim, ClaimStore, Refusal
+from forge_worker.cancellation import CancellationWatch
+from forge_worker.claims import Claim, ClaimStore
 from forge_worker.envelopes import envelope_identity, read_envelope
-from forge_worker.results import encode_result, lost_error, make_result
+from forge_worker.results import encode_result, lost_error, make_result, undeliverable_error
 from forge_worker.runner import Execution, Interruption, JobRunner
 
 ACK_TIMEOUT_S = 5.0
@@ -40,9 +41,16 @@ class DeliveryHandler:
     """Handles the messages of all pools of this process."""
 
     def __init__(
-        self, connection: Client, claims: ClaimStore, runner: JobRunner, *, worker: str, ack_wait_s: float
+        self,
+        connection: Client,
+        claims: ClaimStore,
+        watch: CancellationWatch,
+        runner: JobRunner,
+        *,
+        worker: str,
+        ack_wait_s: float,
     ) -> None:
-        self._connection, self._claims, self._runner = connection, claims, runner
+        self._connection, self._claims, self._watch, self._runner = connection, claims, watch, runner
         self._worker, self._ack_wait_s = worker, ack_wait_s
         self._running: dict[UUID, _Running] = {}
         self._draining = False
@@ -85,23 +93,29 @@ class DeliveryHandler:
             await self._give_back(message, self._ack_wait_s)
 
     async def _claimed(self, running: _Running, job: Job) -> None:
-        message = running.message
-        outcome = await self._claims.claim(job.id, redelivered=message.metadata.num_delivered > 1)
+        cancelled = asyncio.Event()
+        # Looked for while the job is claimed, so that it costs no time of its own.
+        async with self._watch.watching(job, cancelled) as looked:
+            message = running.message
+            outcome = await self._claims.claim(job.id, redelivered=message.metadata.num_delivered > 1)
+            if outcome.claim is not None and outcome.refusal is None:
+                await self._execute(running, Execution(job, outcome.claim, cancelled, looked))
+                return
         if outcome.result is not None:
             logger.info("job_finished_before", status=outcome.result.status)
             await self._answer(message, job.reply_to, outcome.result)
         elif outcome.claim is None:
             await self._give_back(message, self._ack_wait_s)
-        elif outcome.refusal is Refusal.LOST_TOO_OFTEN:
-            await self._fail_lost(message, job, outcome.claim)
         else:
-            await self._execute(running, Execution(job, outcome.claim))
+            await self._fail(message, job, outcome.claim, lost_error(outcome.claim.losses))
 
     async def _execute(self, running: _Running, execution: Execution) -> None:
         running.execution = execution
         if self._draining:
             execution.interrupt(Interruption.DRAINED)
         claim = execution.claim
+        if claim.losses:
+            self._runner.count_loss(execution.job)
         logger.info("job_started", token=claim.token, losses=claim.losses)
         async with self._heartbeat(running, execution):
             result = await self._runner.run(execution)
@@ -118,17 +132,19 @@ class DeliveryHandler:
         if execution.interruption.result() is Interruption.CLAIM_LOST:
             logger.warning("claim_lost", reason="another worker took the job over")
             return
-        if await self._claims.hand_back(execution.claim):
+        if message.metadata.num_delivered >= MAX_DELIVER:
+            # Given back, it would stay in the stream and never be delivered again.
+            await self._fail(message, execution.job, execution.claim, undeliverable_error(MAX_DELIVER))
+        elif await self._claims.hand_back(execution.claim):
             logger.info("job_handed_back")
             await self._give_back(message, None)
 
-    async def _fail_lost(self, message: Msg, job: Job, claim: Claim) -> None:
-        error = lost_error(claim.losses)
+    async def _fail(self, message: Msg, job: Job, claim: Claim, error: PlatformError) -> None:
         result = make_result(
             job.id, "failed", worker=self._worker, started_at=claim.claimed_at, error=error.to_detail()
         )
         if await self._claims.finish(claim, result):
-            logger.error("job_lost_too_often", losses=claim.losses)
+            logger.error("job_lost", losses=claim.losses, deliveries=message.metadata.num_delivered)
             await self._reply(job.reply_to, result)
             await message.term()
 

@@ -41,8 +41,8 @@ logger = get_logger(__name__)
 class Change:
     """One file to write: `message` is complete, with the trailer of `deployment_id`.
 
-    `same` says of the present content (`None` where there is none) whether it names what the new one names. `folder` must
-    exist in the repository.
+    `same` says of the present content (`None` where there is none) whether it names what the new one names; `check` raises
+    where the new one must not take its place. `folder` must exist in the repository.
     """
 
     deployment_id: UUID
@@ -51,6 +51,7 @@ class Change:
     content: bytes
     message: Callable[[bytes | None], str]
     same: Callable[[bytes | None], bool]
+    check: Callable[[bytes | None], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class GitOpsRepository:
 
         A commit with the deployment's trailer in the history ends it there; a file that names the same already is left as it
         is. Where another writer was faster it is applied again to what that one left, five times in all. Raises
-        `ConfigurationError` where folder or branch do not exist, `AuthenticationError`, or `deployment_failed`.
+        `ConfigurationError` where folder or branch do not exist, `AuthenticationError`, `git_failed`, or what the check raises.
         """
         self._parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         async with locked(self._clone.with_suffix(".lock")):
@@ -104,6 +105,8 @@ class GitOpsRepository:
         if change.same(present):
             holder = await git.run("log", "-1", "--format=%H", tree.tip, "--", change.path)
             return Committed(holder.decode().strip(), changed=False)
+        if change.check is not None:
+            await change.check(present)
         sha = await self._write(git, tree.tip, change, change.message(present))
         await git.run(
             "push", "--quiet", "--", self._configuration.url, f"{sha}:{self._branch}", timeout_s=NETWORK_TIMEOUT_S

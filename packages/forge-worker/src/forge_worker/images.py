@@ -1,10 +1,13 @@
 """Pushing images so that nothing unsigned is ever found under its tag."""
 
+import asyncio
 from collections.abc import Sequence
 
 from forge_oci.core.image import Image
 from forge_oci.core.keys import PublicKey
-from forge_oci.registry import RegistryClient, Signer, attest, sign_image
+from forge_oci.core.statement import sign_statement
+from forge_oci.registry import RegistryClient, Signer, attest
+from forge_oci.registry.session import gather
 from forge_sdk.errors import ErrorCode, PlatformError, TransientError
 
 
@@ -24,11 +27,27 @@ async def push_signed(
     written then.
     """
     guarded = GuardedSigner(signer)
-    await client.push(image, repository)
-    await sign_image(client, repository, image.descriptor, guarded)
-    for statement in statements:
-        await attest(client, repository, image.descriptor, statement, guarded)
-    return await client.push(image, repository, [tag], immutable=True)
+    pushing = asyncio.ensure_future(client.push(image, repository))
+    attached = [sign_statement(image.digest), *statements]
+    try:
+        await gather(
+            attest(client, repository, image.descriptor, statement, guarded, after=asyncio.shield(pushing))
+            for statement in attached
+        )
+        # Where everything was attached already, nothing has waited for the push.
+        await pushing
+    finally:
+        await _ended(pushing)
+    await client.tag(image, repository, tag)
+    return image.digest
+
+
+async def _ended(pushing: asyncio.Future[str]) -> None:
+    """Nothing goes on after a failure; its own error is raised by who waited for it."""
+    pushing.cancel()
+    await asyncio.wait([pushing])
+    if not pushing.cancelled():
+        pushing.exception()
 
 
 class GuardedSigner:

@@ -24,6 +24,7 @@ from forge_worker.checkpoints import CheckpointObserver
 from forge_worker.git.cache import CachedCommit, RepositoryCache
 from forge_worker.git.worktrees import Worktrees
 from forge_worker.logs import LivePublisher, StepLog
+from forge_worker.metrics import Metrics
 from forge_worker.secrets import SecretStore
 from forge_worker.statuses import StatusReporter
 
@@ -45,6 +46,7 @@ class Services:
     statuses: StatusReporter
     live: LivePublisher
     observer: CheckpointObserver
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 @dataclass(slots=True)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from uuid import UUID
 
+from forge_sdk.errors import AlreadyExists
 from forge_sdk.models.api import LedgerUpdate, Publication
-from forge_sdk.models.artifacts import PublishedFile
+from forge_sdk.models.artifacts import PublishedFile, PublisherResult
 from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.statuses import PublicationState
 from forge_worker.jobs import JobContext
@@ -22,6 +23,25 @@ class Ledger:
     def rows(self, publisher: str | None = None) -> tuple[Publication, ...]:
         """The rows of `publisher`, or all, in the order of publishers and files."""
         return tuple(row for (name, _), row in self._rows.items() if publisher in {None, name})
+
+    def adopt(self, results: Iterable[PublisherResult]) -> None:
+        """Take over the rows of publishers whose results stand; the API has them already.
+
+        Raises `already_exists` where one published other content than this artifact: a rebuild gave another digest.
+        """
+        digests = dict(self._subjects)
+        for result in results:
+            for file in result.files:
+                built = digests.get(file.file)
+                if file.state.reached_target and built != file.digest:
+                    raise AlreadyExists(
+                        f"publisher {result.publisher!r} has published {file.file} with other content ({file.digest}, now: "
+                        f"{built}): the build is not reproducible, so a new commit is needed",
+                        existing_digest=file.digest,
+                        digest=built or "",
+                        component="artifact",
+                    )
+                self._rows[result.publisher, file.file] = self._row(result.publisher, file)
 
     async def plan(self, publishers: Iterable[str]) -> None:
         """Write a row `planned` for each file of each publisher; the API leaves alone what has reached its target."""

@@ -5,13 +5,17 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from forge_sdk.errors import PlatformError
+from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.object_storage import ObjectStore
 from forge_sdk.storage_keys import log_segment_key, log_segments_prefix
 
 SEGMENT_BYTES = 256 * 1024
+LARGEST_SEGMENT = 8 * 2**20
+"""Of a program that prints faster than segments are stored, what has come meanwhile goes into one."""
 SEGMENT_AGE_S = 2.0
+OWNER = "forge-token"
+"""Metadata of a whole log: the fencing token of the job that stored it."""
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
 logger = get_logger(__name__)
@@ -47,12 +51,15 @@ class LogStore:
     async def close(self) -> bool:
         """Store the whole log under its key and delete all segments; whether that worked.
 
-        A job that was taken over by another worker meanwhile (segments of a higher token) leaves everything to that one.
+        A job that was taken over by another worker meanwhile (a higher token) leaves everything but its own segments to
+        that one.
         """
         try:
             segments = await self._storage.list(log_segments_prefix(self._key))
-            if any(_token(segment) > self._token for segment in segments):
+            highest = max(map(_token, segments), default=0)
+            if max(highest, await self._stored_token()) > self._token:
                 logger.warning("log_taken_over", key=self._key)
+                await self._storage.delete([segment for segment in segments if _token(segment) == self._token])
                 return False
             await self._join()
             await self._storage.delete(segments)
@@ -64,15 +71,26 @@ class LogStore:
                 self._spool.close()
         return True
 
+    async def _stored_token(self) -> int:
+        """The token of who stored the whole log already."""
+        try:
+            text = (await self._storage.metadata(self._key)).get(OWNER, "")
+        except PlatformError as error:
+            if error.code is not ErrorCode.NOT_FOUND:
+                raise
+            return 0
+        return int(text) if text.isdigit() else 0
+
     async def _join(self) -> None:
+        owner = {OWNER: str(self._token)}
         if self._spool is None:
-            await self._storage.put(self._key, bytes(self._pending), content_type=CONTENT_TYPE)
+            await self._storage.put(self._key, bytes(self._pending), content_type=CONTENT_TYPE, metadata=owner)
             return
         await asyncio.to_thread(_write, self._spool, bytes(self._pending))
-        await self._storage.put_file(self._key, Path(self._spool.name), content_type=CONTENT_TYPE)
+        await self._storage.put_file(self._key, Path(self._spool.name), content_type=CONTENT_TYPE, metadata=owner)
 
     async def _write_segment(self) -> None:
-        data, offset = bytes(self._pending[:SEGMENT_BYTES]), self._written
+        data, offset = bytes(self._pending[:LARGEST_SEGMENT]), self._written
         # Bookkeeping before the first await: a cancelled flush must not write the same bytes twice.
         del self._pending[: len(data)]
         self._written += len(data)

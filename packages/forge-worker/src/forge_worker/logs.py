@@ -16,7 +16,9 @@ from forge_worker.log_store import LogStore
 
 LIVE_INTERVAL_S = 0.05
 LIVE_BYTES = 64 * 1024
-MAX_UNSENT = 1 << 20
+MAX_UNSENT = 4 * 2**20
+FULL_BYTES = 2**20
+"""With this much unsent data the next message is not waited for."""
 TAIL_BYTES = 8192
 TAIL_LINES = 20
 CLOSE_TIMEOUT_S = 45.0
@@ -58,7 +60,7 @@ class StepLog:
         self._masked = StreamMasker(masker)
         self._unsent, self._tail = bytearray(), b""
         self._size, self._truncated = 0, False
-        self._changed, self._sent = asyncio.Event(), asyncio.Event()
+        self._changed, self._full, self._sent = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -112,22 +114,18 @@ class StepLog:
         self._size += len(data)
         self._unsent += data
         self._changed.set()
+        if len(self._unsent) >= FULL_BYTES:
+            self._full.set()
 
     async def _send_forever(self) -> None:
         while True:
-            await self._wait()
-            await asyncio.sleep(LIVE_INTERVAL_S)
+            await _within(self._changed, self._store.due_in(time.monotonic()))
+            await _within(self._full, LIVE_INTERVAL_S)
             await self._send()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(self._store.due_in(time.monotonic())):
-                await self._changed.wait()
-        except TimeoutError:
-            return
 
     async def _send(self) -> None:
         self._changed.clear()
+        self._full.clear()
         data = bytes(self._unsent)
         offset = self._size - len(data)
         # Taken over by the store before the first await, so that a cancelled sender loses nothing.
@@ -143,6 +141,15 @@ class StepLog:
             await self._live.publish(self._subject, data, headers={LOG_OFFSET_HEADER: str(offset), **headers})
         except Exception as error:  # noqa: BLE001 - live data is a courtesy: whatever the connection says, segments hold it too
             logger.debug("live_log_not_sent", key=self.key, error=type(error).__name__)
+
+
+async def _within(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, `seconds` at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
 
 
 class _LogHandler(logging.Handler):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from forge_sdk import telemetry
 from forge_sdk.models.artifacts import PublishedFile
 from forge_sdk.plugins.contexts import Execution
 from forge_sdk.plugins.contracts import Producer, Publisher, StepAction
@@ -43,9 +44,9 @@ class JobStepContext(JobPluginContext):
         self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None = None
     ) -> Execution:
         """Run a program whose output goes to the log."""
-        end = await run_process(
-            argv, cwd=cwd, environment={**self.environment, **(environment or {})}, sink=self.log.write
-        )
+        with telemetry.span("program", attributes={"program": Path(argv[0]).name}):
+            variables = {**self.environment, **telemetry.environment(), **(environment or {})}
+            end = await run_process(argv, cwd=cwd, environment=variables, sink=self.log.write)
         return Execution(end.exit_code, self.job.masker.text(end.tail_text()))
 
 

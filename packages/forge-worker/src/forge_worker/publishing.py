@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from forge_oci.registry.session import gather
+from forge_sdk import telemetry
 from forge_sdk.errors import (
     AlreadyExists,
     AuthenticationError,
@@ -108,11 +109,15 @@ class Publishing:
         return await self._result(target.name, outcome)
 
     async def _call(self, target: Target, context: PublisherContext) -> PublishArtifactResponse | PlatformError:
+        attempts = self.context.services.metrics.publications
         try:
-            response = await target.publisher.publish(self._request(target), context)
+            with telemetry.span("publish", kind="client", attributes={"publisher": target.publisher.name}):
+                response = await target.publisher.publish(self._request(target), context)
             _check_outputs(target.publisher, response)
         except Exception as error:  # noqa: BLE001 - the fence: whatever a plugin does wrong is recorded, the others go on
+            attempts.labels(target.publisher.name, "failed").inc()
             return publish_error(error, target.name)
+        attempts.labels(target.publisher.name, "success").inc()
         return response
 
     async def _result(self, name: str, response: PublishArtifactResponse) -> PublisherResult:

@@ -76,6 +76,17 @@ def lost_error(losses: int) -> PlatformError:
     )
 
 
+def undeliverable_error(deliveries: int) -> PlatformError:
+    """The error of a job that was given back until JetStream would not deliver it any more."""
+    return PlatformError(
+        f"the job was given back {deliveries} times by workers that were stopped: give workers a longer drain_grace_s, "
+        "then retry the run",
+        code=ErrorCode.WORKER_LOST,
+        component="worker",
+        context={"deliveries": deliveries},
+    )
+
+
 def _masked(value: JsonValue, masker: Masker) -> JsonValue:
     if isinstance(value, str):
         return masker.text(value)

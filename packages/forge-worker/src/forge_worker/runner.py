@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from forge_sdk import telemetry
 from forge_sdk.errors import ErrorCode, PlatformError, TransientError, as_platform_error
 from forge_sdk.logging import get_logger
 from forge_sdk.models.jobs import Job, JobResult, JobType
 from forge_sdk.retry import RetryPolicy
-from forge_worker.cancellation import CancellationWatch
 from forge_worker.claims import Claim
 from forge_worker.jobs import Handler, JobContext, Services
 from forge_worker.results import fit, make_result, masked_detail
@@ -36,10 +36,12 @@ class Interruption(StrEnum):
 
 @dataclass(slots=True)
 class Execution:
-    """A job that runs: `interrupt` stops it."""
+    """A job that runs: `interrupt` stops it. `cancelled` is right when `looked` is done."""
 
     job: Job
     claim: Claim
+    cancelled: asyncio.Event
+    looked: "asyncio.Task[None]"
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     interruption: "asyncio.Future[Interruption]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -57,25 +59,38 @@ class JobRunner:
     def __init__(
         self,
         services: Services,
-        watch: CancellationWatch,
         worker: str,
         handlers: Mapping[JobType, Callable[[], Handler]],
     ) -> None:
-        self._services, self._watch, self._worker = services, watch, worker
+        self._services, self._worker = services, worker
         self._factories = handlers
         self._handlers: dict[JobType, Handler] = {}
 
     async def run(self, execution: Execution) -> JobResult | None:
         """The job's result; `None` where it was stopped by a drain or by the loss of its claim, so that it has none."""
-        context = JobContext(execution.job, execution.claim.token, self._services)
-        async with self._watch.watching(execution.job, context.cancelled):
-            if context.cancelled.is_set():
-                return self._result(execution, context, Interruption.CANCELLED)
-            task = asyncio.create_task(self._handler(execution.job.type).run(context))
-            try:
-                reason = await _interrupted(task, context, execution)
-            finally:
-                await _stop(task, execution)
+        job = execution.job
+        facts = {"run_id": str(job.run_id), "job_id": str(job.id), "repository": job.repository}
+        with telemetry.span(f"{job.type} job", kind="consumer", parent=job.trace, attributes=facts):
+            result = await self._run(execution)
+            if result is not None and result.error is not None:
+                telemetry.failed(result.error.code)
+        self._services.metrics.job_ended(job, result)
+        return result
+
+    def count_loss(self, job: Job) -> None:
+        """Note that another worker had lost this job."""
+        self._services.metrics.losses.labels(job.type.value).inc()
+
+    async def _run(self, execution: Execution) -> JobResult | None:
+        context = JobContext(execution.job, execution.claim.token, self._services, cancelled=execution.cancelled)
+        await execution.looked
+        if context.cancelled.is_set():
+            return self._result(execution, context, Interruption.CANCELLED)
+        task = asyncio.create_task(self._handler(execution.job.type).run(context))
+        try:
+            reason = await _interrupted(task, context, execution)
+        finally:
+            await _stop(task, execution)
         ended = task.done() and not task.cancelled()
         if reason is Interruption.CLAIM_LOST or (reason is Interruption.DRAINED and not ended):
             return None

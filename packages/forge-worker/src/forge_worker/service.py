@@ -35,6 +35,7 @@ from forge_worker.git.cache import RepositoryCache
 from forge_worker.git.worktrees import Worktrees
 from forge_worker.handlers import HANDLERS
 from forge_worker.jobs import Services
+from forge_worker.metrics import serve_metrics
 from forge_worker.runner import JobRunner
 from forge_worker.secrets import SecretStore
 from forge_worker.statuses import StatusReporter
@@ -91,6 +92,7 @@ class WorkerService:
             watch = CancellationWatch(connection, bucket(connection, CONTROL_BUCKET))
             self._watch = await stack.enter_async_context(watch.running())
             self._pools = self._build(connection, services, min(ack_waits))
+            self._show_metrics(stack, services, self._pools)
             await self._work(self._pools, stop)
 
     async def _work(self, pools: _Pools, stop: asyncio.Event) -> None:
@@ -106,12 +108,19 @@ class WorkerService:
                 pools.delivery.drain()
         logger.info("worker_stopped", worker=self._worker)
 
+    def _show_metrics(self, stack: AsyncExitStack, services: Services, pools: _Pools) -> None:
+        services.metrics.watch_pools(pools.consumers)
+        cache = services.repositories
+        services.metrics.watch_git_cache(lambda: (cache.hits, cache.misses))
+        if self._configuration.metrics is not None:
+            stack.callback(serve_metrics(self._configuration.metrics, services.metrics))
+
     def _build(self, connection: Client, services: Services, ack_wait_s: float) -> _Pools:
         if self._watch is None:
             raise RuntimeError("the watch comes first")
-        runner = JobRunner(services, self._watch, self._worker, HANDLERS)
+        runner = JobRunner(services, self._worker, HANDLERS)
         claims = ClaimStore(bucket(connection, JOBS_BUCKET), self._worker)
-        delivery = DeliveryHandler(connection, claims, runner, worker=self._worker, ack_wait_s=ack_wait_s)
+        delivery = DeliveryHandler(connection, claims, self._watch, runner, worker=self._worker, ack_wait_s=ack_wait_s)
         consumers = [
             self._consumer(connection, delivery, pool, slots) for pool, slots in self._configuration.pools.items()
         ]
@@ -156,6 +165,7 @@ class WorkerService:
 
     async def _register(self, api: ApiClient) -> None:
         body = RegisterPlugins(
+            slots={str(pool): slots for pool, slots in self._configuration.pools.items()},
             pools=tuple(self._configuration.pools),
             plugins=tuple(self._plugins.descriptions),
             problems=tuple(self._plugins.problems),

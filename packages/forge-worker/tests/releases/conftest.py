@@ -300,7 +300,12 @@ class Jobs:
         return Job(**{**fields, **changes})
 
     def artifact(
-        self, *shelves: str, files: tuple[str, ...] = ("tool.zip",), release: int = 7, commit: str | None = None
+        self,
+        *shelves: str,
+        files: tuple[str, ...] = ("tool.zip",),
+        release: int = 7,
+        commit: str | None = None,
+        **payload_fields: Any,
     ) -> Job:
         definition = ArtifactDefinition(
             name="tool",
@@ -317,6 +322,7 @@ class Jobs:
             publishers=tuple(
                 PublisherDefinition(name=name, type="shelf", configuration={"shelf": name}) for name in shelves
             ),
+            **payload_fields,
         )
         return self.job(JobType.ARTIFACT, payload, commit_sha=commit or self.commit)
 

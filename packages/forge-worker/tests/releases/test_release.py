@@ -1,4 +1,5 @@
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ from forge_cue import Evaluator
 from forge_oci.core.release import unpack_release
 from forge_oci.registry import verify_image
 from forge_project import ProjectComponent
-from forge_sdk.errors import AlreadyExists, ErrorCode, PlatformError
+from forge_sdk.errors import AlreadyExists, ErrorCode, PlatformError, TransientError
 from forge_sdk.models.artifacts import ArchiveFile, ArchiveOutput, ArtifactRecord, PublisherResult
 from forge_sdk.models.jobs import JobType
 from forge_sdk.models.payloads import ReleasePayload
@@ -126,3 +127,23 @@ async def test_a_missing_output_names_what_there_is(release):
 def test_what_is_no_object_is_refused(content):
     with pytest.raises(PlatformError, match=r"a\.yaml"):
         summarise({"a.yaml": content})
+
+
+async def test_a_signer_that_is_down_leaves_nothing_public_and_is_waited_for(
+    release, jobs, configuration, platform_api
+):
+    class Away:
+        async def public_key(self):
+            raise TransientError("no route to the signer")
+
+        sign_statement = public_key
+
+    signer, jobs.services = jobs.services.signer, replace(jobs.services, signer=Away())
+    with pytest.raises(TransientError, match="no route"):
+        await release()
+    assert platform_api.states == ["packing", "awaiting_signature"]
+    repository = f"{configuration.registry.release_prefix}/acme/shop/api"
+    assert await jobs.services.registry.resolve(repository, release.commit) is None
+    jobs.services = replace(jobs.services, signer=signer)
+    output = await release()
+    assert await jobs.services.registry.resolve(repository, release.commit) == output.oci_digest

@@ -20,6 +20,7 @@ READERS = frozenset(Role)
 """Everybody who has a role may read."""
 DEVELOPERS = frozenset({Role.DEVELOPER})
 OPERATORS = frozenset({Role.OPERATOR})
+AUDITORS = frozenset({Role.OPERATOR, Role.APPROVER})
 SERVICES = frozenset({Role.SERVICE_ACCOUNT})
 
 

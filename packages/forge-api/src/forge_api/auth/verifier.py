@@ -1,6 +1,9 @@
 """Verifies bearer tokens: JSON Web Tokens (RFC 7519) of the configured OIDC issuer."""
 
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -17,17 +20,37 @@ MAX_TOKEN = 16_384
 MAX_SUBJECT = 255
 
 
+KEPT_S = 30.0
+"""How long a verified token is not verified again; a key that the issuer takes back is refused after this at the latest."""
+MAX_KNOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    principal: Principal
+    until: float
+
+
 class TokenVerifier:
     """Turns a token into who it is of. Every failure is `authentication_required`, except that the issuer is away."""
 
     def __init__(self, identity: Identity, keys: KeySource | None = None) -> None:
         self._identity = identity
         self._keys = keys or IssuerKeys(identity.issuer)
+        self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def verify(self, token: str) -> Principal:
         """The principal of a token whose signature, issuer, audience, times and subject are right."""
         if len(token) > MAX_TOKEN:
             raise _refused("the token is too long")
+        known = self._known.get(token)
+        if known is not None and known.until > time.time():
+            return known.principal
+        principal, expires_at = await self._decoded(token)
+        self._remember(token, _Known(principal, min(expires_at, time.time() + KEPT_S)))
+        return principal
+
+    async def _decoded(self, token: str) -> tuple[Principal, float]:
         key = await self._key(token)
         try:
             claims = jwt.decode(
@@ -43,7 +66,13 @@ class TokenVerifier:
             raise _refused("the token has expired: log in again") from error
         except jwt.PyJWTError as error:
             raise _refused("the token is not valid here") from error
-        return self._principal(claims)
+        return self._principal(claims), float(claims["exp"]) + self._identity.leeway_s
+
+    def _remember(self, token: str, known: "_Known") -> None:
+        self._known[token] = known
+        self._known.move_to_end(token)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
 
     async def close(self) -> None:
         """Release what the source of keys holds."""

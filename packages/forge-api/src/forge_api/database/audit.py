@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from forge_api.database.origin import Origin
 from forge_api.database.pool import Connection
 from forge_sdk.identifiers import uuid7
+from forge_sdk.models.api import AuditRecord
 
 FIRST_HASH = "0" * 64
 """What the first event names as the hash before it."""
@@ -25,6 +26,26 @@ insert into audit_events (sequence, id, occurred_at, actor, action, subject, req
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 _FOLLOWING = "select * from audit_events where sequence > $1 order by sequence limit $2"
+
+
+_PAGE_OF = """
+select * from audit_events
+where ($1::text is null or actor = $1) and ($2::text is null or action = $2) and ($3::text is null or subject = $3)
+    and ($4::timestamptz is null or occurred_at >= $4) and ($5::timestamptz is null or occurred_at < $5)
+    and ($6::bigint is null or sequence < $6)
+order by sequence desc limit $7
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which events a list holds; nothing means all."""
+
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +129,13 @@ async def verify(connection: Connection) -> int | None:
                 return sequence + 1
             sequence, previous = event.sequence, row["hash"]
     return None
+
+
+async def page(connection: Connection, found: AuditFilter, *, before: int | None, limit: int) -> list[AuditRecord]:
+    """Events, newest first, those before `before`."""
+    wanted = (found.actor, found.action, found.subject, found.since, found.until)
+    rows = await connection.fetch(_PAGE_OF, *wanted, before, limit)
+    return [AuditRecord.model_validate(dict(row)) for row in rows]
 
 
 async def _insert(connection: Connection, event: AuditEvent) -> None:

@@ -10,7 +10,8 @@ from forge_sdk.models.api import Deployment
 
 _SELECT = """
 select d.id, d.environment, o.owner || '/' || o.name as repository, p.name as project, p.slug, d.release_id,
-    r.commit_sha, r.release_number, d.status, d.deployed_by, d.created_at, d.deployed_at, d.gitops_commit_sha, d.error
+    r.commit_sha, r.release_number, d.status, d.deployed_by, d.created_at, d.deployed_at, d.gitops_commit_sha,
+    d.intent, d.error
 from deployments d
 join releases r on r.id = d.release_id
 join projects p on p.id = d.project_id
@@ -25,6 +26,14 @@ _HISTORY = (
 where o.owner = split_part($1, '/', 1) and o.name = split_part($1, '/', 2) and p.name = $2 and d.environment = $3
     and ($4::uuid is null or d.id < $4)
 order by d.id desc limit $5
+"""
+)
+_ACTIVE = (
+    _SELECT
+    + """
+where d.environment = $1 and d.status = 'active' and ($2::uuid is null or d.id < $2)
+    and ($3::text is null or (o.owner = split_part($3, '/', 1) and o.name = split_part($3, '/', 2)))
+order by d.id desc limit $4
 """
 )
 
@@ -63,6 +72,13 @@ async def history(
 ) -> list[Deployment]:
     """The deployments of a project to an environment, newest first, those before `before`."""
     return _models(await connection.fetch(_HISTORY, repository, project, environment, before, limit))
+
+
+async def active(
+    connection: Connection, environment: str, repository: str | None, *, before: UUID | None, limit: int
+) -> list[Deployment]:
+    """What runs in an environment, newest first, of one repository where it is given."""
+    return _models(await connection.fetch(_ACTIVE, environment, before, repository, limit))
 
 
 def _models(rows: Sequence[object]) -> list[Deployment]:

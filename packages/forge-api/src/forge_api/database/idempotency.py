@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from forge_api.database.pool import Connection
-from forge_sdk.errors import ErrorCode, PlatformError
+from forge_sdk.errors import ErrorCode, PlatformError, TransientError
 
 RETENTION = "24 hours"
 ABANDONED = "2 minutes"
@@ -42,22 +42,30 @@ class StoredAnswer:
 async def claim(connection: Connection, request: IdempotentRequest) -> StoredAnswer | None:
     """The answer that was given before, or nothing where the caller is to make it (and then `complete` or `release`).
 
-    Raises `conflict` where the key belongs to another request, or to one that has not ended.
+    Raises `conflict` where the key belongs to another request, and a transient error where the first has not ended.
     """
-    await connection.execute(_EXPIRE, RETENTION)
     if await connection.fetchval(_CLAIM, request.actor, request.key, request.digest, ABANDONED) is not None:
         return None
     row = await connection.fetchrow(_FIND, request.actor, request.key)
     if row is None or row["request_digest"] != request.digest:
         raise _conflict("this Idempotency-Key was used for another request: use a new one")
     if row["status"] is None:
-        raise _conflict("the first request with this Idempotency-Key has not ended: try again shortly")
+        raise TransientError(
+            "the first request with this Idempotency-Key has not ended: try again shortly",
+            component="api",
+            retry_after=0.5,
+        )
     return StoredAnswer(row["status"], row["body"])
 
 
 async def complete(connection: Connection, request: IdempotentRequest, answer: StoredAnswer) -> None:
     """Keep the answer for a day."""
     await connection.execute(_COMPLETE, request.actor, request.key, answer.status, answer.body)
+
+
+async def expire(connection: Connection) -> None:
+    """Forget answers that are older than a day."""
+    await connection.execute(_EXPIRE, RETENTION)
 
 
 async def release(connection: Connection, request: IdempotentRequest) -> None:

@@ -96,6 +96,15 @@ class Database:
 
         return await READ_RETRY.call(once)
 
+    async def fetch_row(self, query: LiteralString, *arguments: object) -> Any:
+        """The first row of a reading statement, or nothing, tried again when the connection is lost."""
+
+        async def once() -> Any:
+            async with self.connection() as connection:
+                return await connection.fetchrow(query, *arguments)
+
+        return await READ_RETRY.call(once)
+
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:
         try:

@@ -42,6 +42,12 @@ async def id_of(connection: Connection, repository_id: UUID, name: str) -> UUID:
     return project_id
 
 
+async def find_id(connection: Connection, repository_id: UUID, name: str) -> UUID | None:
+    """Id of a project, nothing where no discovery has seen it."""
+    project_id: UUID | None = await connection.fetchval(_FIND_ID, repository_id, name)
+    return project_id
+
+
 async def _add(
     connection: Connection, repository_id: UUID, repository: str, commit_sha: str, project: DiscoveredProject
 ) -> None:

@@ -9,7 +9,7 @@ from forge_api.database import deployment_view
 from forge_api.database.pool import Connection
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.identifiers import canonical_release
-from forge_sdk.models.api import Release
+from forge_sdk.models.api import Publication, Release
 
 MAX_CANDIDATES = 20
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -44,7 +44,16 @@ _BY_PREFIX = _SELECT + _PROJECT + "and starts_with(r.commit_sha, $3) order by r.
 _PAGE = (
     _SELECT + _PROJECT + "and ($3::integer is null or r.release_number < $3) order by r.release_number desc limit $4"
 )
-_OF_RUN = _SELECT + "where r.run_id = $1 order by r.id"
+_LEDGER = """
+select artifact, publisher, file, digest, state, uri, error
+from publish_records where attempt_id = $1 order by artifact, publisher, file
+"""
+_OF_RUN = """
+select r.id from releases r where r.run_id = $1
+union select t.release_id from release_triggers t where t.run_id = $1
+union select r.id from release_attempt_runs w join releases r on r.id = w.attempt_id where w.run_id = $1
+"""
+_BY_IDS = _SELECT + "where r.id = any($1::uuid[]) order by r.id"
 
 
 async def find(connection: Connection, repository: str, project: str, reference: str) -> Release:
@@ -69,6 +78,18 @@ async def find(connection: Connection, repository: str, project: str, reference:
     return (await _models(connection, rows))[0]
 
 
+async def with_ledger(connection: Connection, release: Release) -> Release:
+    """The release with the rows of its publish ledger: what reached the world, and what didn't."""
+    rows = await connection.fetch(_LEDGER, release.id)
+    return release.model_copy(update={"publications": tuple(Publication.model_validate(dict(row)) for row in rows)})
+
+
+async def of_commit(connection: Connection, repository: str, project: str, commit_sha: str) -> Release | None:
+    """The release of a project at a commit, where there is one."""
+    rows = await connection.fetch(_BY_PREFIX, repository, project, commit_sha, 1)
+    return (await _models(connection, rows))[0] if rows else None
+
+
 async def by_id(connection: Connection, release_id: UUID) -> Release:
     """A release by its id; `not_found` where there is none."""
     rows = await connection.fetch(_BY_ID, release_id)
@@ -85,8 +106,9 @@ async def page(
 
 
 async def of_run(connection: Connection, run_id: UUID) -> tuple[Release, ...]:
-    """The releases that a run made."""
-    return tuple(await _models(connection, await connection.fetch(_OF_RUN, run_id)))
+    """The releases that a run made, completed, or gave a trigger."""
+    ids = [row["id"] for row in await connection.fetch(_OF_RUN, run_id)]
+    return tuple(await _models(connection, await connection.fetch(_BY_IDS, ids)))
 
 
 async def _models(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Release]:

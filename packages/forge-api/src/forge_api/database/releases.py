@@ -12,7 +12,7 @@ from forge_sdk.models.discovery import MatchedTrigger
 from forge_sdk.models.payloads import ReleaseJobOutput
 from forge_sdk.models.statuses import AliasType, ReleaseStatus
 
-_FIND = "select id, release_number, run_id from releases where project_id = $1 and commit_sha = $2"
+_FIND = "select id, release_number, run_id, status from releases where project_id = $1 and commit_sha = $2"
 _NEXT_NUMBER = """
 update projects set last_release_number = last_release_number + 1, updated_at = now() where id = $1
 returning last_release_number
@@ -27,6 +27,12 @@ insert into release_artifacts (id, release_id, artifact_name, artifact_type, tra
                                primary_published_uri, publisher_results)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
+_UPDATE_ARTIFACT = """
+update release_artifacts set primary_published_uri = $3, publisher_results = $4 where release_id = $1 and artifact_name = $2
+"""
+_UPDATE_STATUS = """
+update releases set status = $2, updated_at = now() where id = $1 and status is distinct from $2 returning id
+"""
 _RECORDED = """
 update release_attempts set state = 'recorded', completed_at = now(), updated_at = now() where id = $1
 """
@@ -36,8 +42,8 @@ on conflict (project_id, alias) do nothing returning id
 """
 _ALIAS_OWNER = "select release_id from release_aliases where project_id = $1 and alias = $2"
 _ADD_TRIGGER = """
-insert into release_triggers (id, release_id, trigger_type, branch, tag, triggered_by)
-select $1, $2, $3, $4, $5, $6 where not exists (
+insert into release_triggers (id, release_id, trigger_type, branch, tag, triggered_by, run_id)
+select $1, $2, $3, $4, $5, $6, $7 where not exists (
     select from release_triggers where release_id = $2 and trigger_type = $3 and branch is not distinct from $4
         and tag is not distinct from $5)
 returning id
@@ -51,6 +57,7 @@ class ReleaseRow:
     id: UUID
     number: int
     run_id: UUID | None
+    status: ReleaseStatus = ReleaseStatus.COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,9 @@ class NewRelease:
 async def find(connection: Connection, project_id: UUID, commit_sha: str) -> ReleaseRow | None:
     """The release of a project at a commit, where there is one."""
     row = await connection.fetchrow(_FIND, project_id, commit_sha)
-    return ReleaseRow(row["id"], row["release_number"], row["run_id"]) if row is not None else None
+    if row is None:
+        return None
+    return ReleaseRow(row["id"], row["release_number"], row["run_id"], ReleaseStatus(row["status"]))
 
 
 async def record(connection: Connection, release: NewRelease) -> ReleaseRow:
@@ -95,7 +104,23 @@ async def record(connection: Connection, release: NewRelease) -> ReleaseRow:
     )
     await connection.executemany(_ADD_ARTIFACT, [_artifact(release.id, record) for record in release.artifacts])
     await connection.execute(_RECORDED, release.id)
-    return ReleaseRow(release.id, number, release.run_id)
+    return ReleaseRow(release.id, number, release.run_id, release.status)
+
+
+async def update(connection: Connection, release_id: UUID, artifacts: Sequence[ArtifactRecord]) -> bool:
+    """Record what publishers have done since, within the caller's transaction; whether that made the release complete."""
+    rows = [_artifact(release_id, record) for record in artifacts]
+    await connection.executemany(_UPDATE_ARTIFACT, [(release_id, row[2], row[6], row[7]) for row in rows])
+    await connection.execute(_RECORDED, release_id)
+    status = status_of(artifacts)
+    changed = await connection.fetchval(_UPDATE_STATUS, release_id, status.value) is not None
+    return changed and status is ReleaseStatus.COMPLETE
+
+
+def status_of(artifacts: Sequence[ArtifactRecord]) -> ReleaseStatus:
+    """Complete where every publisher has done its work."""
+    complete = all(result.succeeded for record in artifacts for result in record.publishers)
+    return ReleaseStatus.COMPLETE if complete else ReleaseStatus.PARTIAL
 
 
 async def add_alias(
@@ -107,9 +132,17 @@ async def add_alias(
     return bool(await connection.fetchval(_ALIAS_OWNER, project_id, alias) == release_id)
 
 
-async def add_trigger(connection: Connection, release_id: UUID, trigger: MatchedTrigger, triggered_by: str) -> bool:
+async def alias_owner(connection: Connection, project_id: UUID | None, alias: str) -> UUID | None:
+    """The release of the project that has the alias."""
+    found: UUID | None = await connection.fetchval(_ALIAS_OWNER, project_id, alias)
+    return found
+
+
+async def add_trigger(
+    connection: Connection, release_id: UUID, trigger: MatchedTrigger, triggered_by: str, run_id: UUID | None = None
+) -> bool:
     """Note why the release was made; false where that is noted already."""
-    values = (trigger.trigger_type.value, trigger.branch, trigger.tag, triggered_by)
+    values = (trigger.trigger_type.value, trigger.branch, trigger.tag, triggered_by, run_id)
     return await connection.fetchval(_ADD_TRIGGER, uuid7(), release_id, *values) is not None
 
 

@@ -47,8 +47,9 @@ _UPSERT_PUBLICATION = """
 insert into publish_records (id, attempt_id, artifact, publisher, file, digest, state, uri, error, token)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (attempt_id, artifact, publisher, file) do update
-    set digest = excluded.digest, state = excluded.state, uri = excluded.uri, error = excluded.error,
-        token = excluded.token, updated_at = now()
+    set digest = excluded.digest, uri = excluded.uri, error = excluded.error, token = excluded.token, updated_at = now(),
+        state = case when excluded.state = 'identical' and publish_records.state = 'published'
+            and excluded.digest = publish_records.digest then publish_records.state else excluded.state end
     where not (publish_records.state in ('published', 'identical') and excluded.state = 'planned')
 """
 _UPDATE_STATE = """

@@ -19,14 +19,21 @@ _SELECT = """
 select r.*, p.owner || '/' || p.name as repository
 from pipeline_runs r join repositories p on p.id = r.repository_id
 """
-# The newest attempt is looked for among those of the same event: a tag, or another branch, is an attempt of its own.
+# The newest attempt is looked for among those of the same event: a tag, or another branch, is an attempt of its own,
+# which is based on the newest attempt of any event.
 _GET_OR_CREATE = """
 with repository as (select id, owner, name from repositories where owner = $1 and name = $2),
 newest as (
     select r.* from pipeline_runs r join repository on r.repository_id = repository.id
-    where r.commit_sha = $3
+    where r.commit_sha = $3 and r.release_request is null
         and ($4::text is null and $5::text is null
-             or r.branch is not distinct from $4 and r.tag is not distinct from $5)
+             or r.branch is not distinct from $4 and r.tag is not distinct from $5
+                and (r.trigger_type = 'pull_request') = ($9::text = 'pull_request'))
+    order by r.attempt desc limit 1
+),
+base as (
+    select r.id from pipeline_runs r join repository on r.repository_id = repository.id
+    where r.commit_sha = $3 and r.release_request is null and not $6 and not exists (select from newest)
     order by r.attempt desc limit 1
 ),
 reusable as (
@@ -34,8 +41,8 @@ reusable as (
 ),
 created as (
     insert into pipeline_runs (id, repository_id, commit_sha, branch, tag, ref, trigger_type, triggered_by,
-                               github_context, trace, attempt)
-    select $7, repository.id, $3, $4, $5, $8, $9, $10, $11, $12,
+                               github_context, trace, based_on, attempt)
+    select $7, repository.id, $3, $4, $5, $8, $9, $10, $11, $12, (select id from base),
         1 + coalesce((select max(attempt) from pipeline_runs
                       where repository_id = repository.id and commit_sha = $3), 0)
     from repository where not exists (select from reusable)
@@ -58,6 +65,26 @@ where ($1::text is null or (p.owner = split_part($1, '/', 1) and p.name = split_
 order by r.id desc limit $6
 """
 )
+_LOCK = _SELECT + "where r.id = $1 for update of r"
+_ACTIVE_LATER = (
+    _SELECT
+    + """
+where r.repository_id = $1 and r.commit_sha = $2 and r.attempt > $3 and r.status in ('pending', 'running')
+    and r.branch is not distinct from $4 and r.tag is not distinct from $5 and not r.cancel_requested
+    and r.release_request is not distinct from $6
+order by r.attempt desc limit 1
+"""
+)
+_RETRY = """
+insert into pipeline_runs (id, repository_id, commit_sha, branch, tag, ref, trigger_type, triggered_by, github_context,
+                           trace, release_request, based_on, attempt)
+select $1, r.repository_id, r.commit_sha, r.branch, r.tag, r.ref, r.trigger_type, $3, r.github_context, $4,
+    r.release_request,
+    case when $5 then r.id end,
+    1 + (select max(attempt) from pipeline_runs n where n.repository_id = r.repository_id and n.commit_sha = r.commit_sha)
+from pipeline_runs r where r.id = $2
+on conflict on constraint pipeline_runs_commit_attempt_key do nothing returning id
+"""
 _REQUEST_CANCEL = """
 update pipeline_runs set cancel_requested = true
 where id = $1 and status in ('pending', 'running') and not cancel_requested returning id
@@ -108,6 +135,29 @@ async def get_or_create(
     raise TransientError("too many runs of this commit are being created: try again", component="api")
 
 
+async def retry(
+    connection: Connection, run_id: UUID, *, failed: bool, triggered_by: str, trace: str | None = None
+) -> tuple[RunSummary, bool]:
+    """A new attempt of a run with the same Git context, or the one that is active already; and whether it is new.
+
+    With `failed` it reuses what succeeded. Raises `not_found`, and `conflict` for a run that has not ended, or that
+    succeeded and has nothing to repeat.
+    """
+    for _ in range(CREATE_TRIES):
+        found = await connection.fetchrow(_LOCK, run_id)
+        if found is None:
+            raise unknown(run_id)
+        _require_retryable(found, failed=failed)
+        event = [found[name] for name in ("repository_id", "commit_sha", "attempt", "branch", "tag", "release_request")]
+        active = await connection.fetchrow(_ACTIVE_LATER, *event)
+        if active is not None:
+            return _summary(active), False
+        created = await connection.fetchval(_RETRY, uuid7(), run_id, triggered_by, trace, failed)
+        if created is not None:
+            return await summary(connection, created), True
+    raise TransientError("too many runs of this commit are being created: try again", component="api")
+
+
 async def summary(connection: Connection, run_id: UUID) -> RunSummary:
     """A run without what is below it; `not_found` where there is none."""
     row = await connection.fetchrow(_SUMMARY, run_id)
@@ -141,6 +191,17 @@ def git_names(body: CreateRun) -> tuple[str | None, str | None]:
 def unknown(run_id: UUID) -> PlatformError:
     """The error for a run that does not exist."""
     return PlatformError(f"run {run_id} does not exist", code=ErrorCode.NOT_FOUND, component="api")
+
+
+def _require_retryable(row: Mapping[str, Any], *, failed: bool) -> None:
+    status = RunStatus(row["status"])
+    if not status.finished:
+        problem = f"is {status.value}: wait for its end, or cancel it first"
+    elif failed and status is RunStatus.SUCCESS:
+        problem = "succeeded, so nothing of it failed: retry it as a whole"
+    else:
+        return
+    raise PlatformError(f"run {row['id']} {problem}", code=ErrorCode.CONFLICT, component="api")
 
 
 def _summary(row: Mapping[str, Any]) -> RunSummary:

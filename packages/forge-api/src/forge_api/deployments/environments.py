@@ -1,12 +1,12 @@
 """The environments file: closed models, read again when the file changes."""
 
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from forge_api.deployments.windows import Window
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.models import api
@@ -27,44 +27,43 @@ class Approvals(ClosedModel):
     expires: str = Field(default="24h", pattern=r"^[1-9][0-9]{0,5}[smhd]$")
 
 
-class FreezeWindow(ClosedModel):
-    """A time in which nothing is deployed."""
-
-    start: datetime
-    end: datetime
-    reason: str = ""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "FreezeWindow":
-        if self.end <= self.start:
-            raise ValueError("end must be after start")
-        return self
-
-
 class PromotionPolicy(ClosedModel):
-    """What a release must have, so that it may be deployed; what is not set asks for nothing."""
+    """What a release must have, so that it may be deployed; what is not set asks for nothing.
+
+    `after` are environments in which the release must have been active before.
+    """
 
     allowed_triggers: tuple[ReleaseTriggerType, ...] = tuple(ReleaseTriggerType)
     allowed_branches: tuple[str, ...] | None = None
     auto_deploy: bool = False
     requires_approval: bool = False
     approvals: Approvals | None = None
-    after: tuple[str, ...] = ()
-    require_signature: Literal[True] = True
+    after: tuple[EnvironmentName, ...] = ()
+    require_signature: bool = True
     allow_partial: bool = False
 
 
 class EnvironmentPolicy(ClosedModel):
-    """One environment of the file."""
+    """One environment of the file; `freeze` are windows in which nothing is deployed to it."""
 
     promotion_policy: PromotionPolicy = PromotionPolicy()
-    freeze: tuple[FreezeWindow, ...] = ()
+    freeze: tuple[Window, ...] = ()
 
 
 class EnvironmentsDocument(ClosedModel):
     """The whole file: `environments: {<name>: {promotion_policy: {...}, freeze: [...]}}`."""
 
     environments: dict[EnvironmentName, EnvironmentPolicy]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name, found in self.environments.items():
+            for other in found.promotion_policy.after:
+                if other == name or other not in self.environments:
+                    raise ValueError(
+                        f"environment {name} comes after {other!r}, which is no other environment of this file"
+                    )
+        return self
 
 
 class Environments:

@@ -5,13 +5,15 @@ from forge_sdk.models.payloads import DeploymentPayload
 from forge_sdk.models.releases import ENVIRONMENT_LABEL, PointerAliases, PointerMetadata, PointerSpec, ReleasePointer
 
 
-def payload(deployment: Subject) -> DeploymentPayload:
-    """What the deployment's job needs; equal for every delivery and every retry of one deployment."""
+def payload(deployment: Subject, *, require_signature: bool) -> DeploymentPayload:
+    """What the deployment's job needs; equal for every delivery, since nothing else becomes active meanwhile."""
     return DeploymentPayload(
         deployment_id=deployment.id,
         environment=deployment.environment,
         slug=deployment.slug,
         pointer=_pointer(deployment),
+        must_descend_from=deployment.active_commit if deployment.intent is None else None,
+        require_signature=require_signature,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -12,9 +13,15 @@ from forge_api.deployments.environments import Environments
 from forge_api.deployments.execution import DeploymentExecution
 from forge_api.deployments.manager import DeploymentManager
 from forge_api.engine.port import DeploymentPlan, RunPlan
+from forge_api.engine.shares import Shares
+from forge_api.pipeline.dispatching import FairDispatcher
 from forge_api.pipeline.facts import RunFacts
+from forge_api.pipeline.means import Means
+from forge_api.pipeline.observing import Observer
 from forge_api.pipeline.outputs import Outputs
 from forge_api.pipeline.recorder import Recorder
+from forge_api.pipeline.stages import Stages
+from forge_api.pipeline.turns import Ends, Turns
 from forge_api.pipeline.walk import Walk
 from forge_dispatch import Dispatcher
 from forge_sdk.errors import as_platform_error
@@ -22,17 +29,29 @@ from forge_sdk.logging import get_logger
 from forge_sdk.models.statuses import RunStatus
 from forge_sdk.object_storage import ObjectStore
 from forge_sdk.retry import RetryPolicy
+from forge_sdk.telemetry import span, traceparent
 
 ERRORED_RETRY = RetryPolicy(attempts=60, base_delay=1.0, max_delay=60.0, jitter=1.0)
 """An hour; a run that could not even be marked as errored is resumed by the next process."""
 logger = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """`repository_share` is the fraction of a pool's slots that one repository may use, `leads` whether to work at once."""
+
+    public_url: str
+    observer: Observer
+    repository_share: float = 0.5
+    leads: bool = True
+
+
 class LocalEngine:
     """Carries out plans within this process; use it as an async context manager, which ends its tasks.
 
     Ending it loses nothing: jobs go on at the workers, and `resume` of the next engine finds their results. Only one
-    engine may run on a database. `deployments` takes requests for deployments.
+    engine may work on a database: with `leads` false it leaves plans to the one that does, until `resume`.
+    `deployments` takes requests for deployments.
     """
 
     def __init__(
@@ -41,30 +60,55 @@ class LocalEngine:
         dispatcher: Dispatcher,
         storage: ObjectStore,
         environments: Environments,
-        *,
-        public_url: str,
+        settings: EngineSettings,
     ) -> None:
         self._database = database
-        self._dispatcher = dispatcher
-        self._outputs = Outputs(storage)
-        self._public_url = public_url.rstrip("/")
+        self._shares = Shares(settings.repository_share)
+        self._dispatcher = FairDispatcher(dispatcher, self._shares)
+        outputs = Outputs(storage)
+        self._means = Means(database, self._dispatcher, outputs, self._deploy, settings.observer)
+        self._public_url = settings.public_url.rstrip("/")
+        self._leads = settings.leads
+        self._ends = Ends()
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
-        self._execution = DeploymentExecution(database, dispatcher, self._outputs, environments)
+        self._execution = DeploymentExecution(database, self._dispatcher, outputs, environments)
+        self._refreshing: asyncio.Task[None] | None = None
         self.deployments = DeploymentManager(database, environments, self)
+        self.stages = Stages(self._means, self._execution, self.deployments, self._turns, self._shares.limit)
 
     async def __aenter__(self) -> Self:
+        await self._shares.refresh(self._database)
+        self._refreshing = asyncio.create_task(self._shares.keep_fresh(self._database))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.stand_down()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.wait({self._refreshing})
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process carries out plans."""
+        return self._leads
+
+    async def stand_down(self) -> None:
+        """Leave all plans to another process: what goes on here ends, its jobs go on at the workers."""
+        self._leads = False
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def submit(self, plan: RunPlan | DeploymentPlan) -> None:
-        """Start a plan and return at once; submitting what runs or has ended changes nothing."""
+        """Start a plan and return at once; submitting what runs or has ended changes nothing.
+
+        Where another process leads it has been told with the row.
+        """
+        if not self._leads:
+            return
         if isinstance(plan, RunPlan):
             self._start(plan.run_id, self._carry_out_run(plan.run_id))
         else:
@@ -83,7 +127,8 @@ class LocalEngine:
         await self.submit(RunPlan(run_id))
 
     async def resume(self) -> None:
-        """Go on with runs and deployments that had not ended when the process before this one stopped."""
+        """Lead: go on with all runs and deployments that have not ended."""
+        self._leads = True
         active = await self._database.read(executions.active)
         pending = await self._database.read(deployments.pending)
         for run_id in active:
@@ -107,7 +152,10 @@ class LocalEngine:
     async def _carry_out_run(self, run_id: UUID) -> None:
         run = await self._database.read(lambda connection: executions.facts(connection, run_id))
         try:
-            await Walk(run, self._database, self._dispatcher, self._outputs, self._deploy).carry_out()
+            with span("run", parent=run.source.trace, attributes={"run": str(run.id)}):
+                traced = run.traced(traceparent())
+                await Walk(traced, self._means, self._turns(traced)).carry_out()
+            self._ends.tell()
         except Exception as error:
             logger.exception("run_errored", run_id=str(run_id))
             await self._errored(run, error)
@@ -115,9 +163,14 @@ class LocalEngine:
     async def _errored(self, run: RunFacts, error: Exception) -> None:
         failure = as_platform_error(error, component="engine")
         try:
-            await ERRORED_RETRY.call(lambda: Recorder(self._database, run).finish(RunStatus.ERRORED, failure))
+            recorder = Recorder(self._database, run, self._means.observer)
+            await ERRORED_RETRY.call(lambda: recorder.finish(RunStatus.ERRORED, failure))
+            self._ends.tell()
         except Exception:
             logger.exception("run_not_marked_as_errored", run_id=str(run.id))
+
+    def _turns(self, run: RunFacts) -> Turns:
+        return Turns(run, self._database, self._ends, self._dispatcher.cancel)
 
     async def _carry_out_deployment(self, deployment_id: UUID) -> None:
         try:

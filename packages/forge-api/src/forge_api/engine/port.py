@@ -34,7 +34,7 @@ class WorkflowEngine(Protocol):
         """Ask that a run ends; a run that has ended stays as it is."""
 
     async def resume(self) -> None:
-        """Go on with everything that had not ended when the process before this one stopped. Called once, at start."""
+        """Go on with everything that has not ended. Called at start; calling it again changes nothing."""
 
     def link(self, run_id: UUID) -> str:
         """URL under which a person sees the run."""

@@ -14,6 +14,7 @@ from forge_api.metrics import Metrics
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import EVENTS_STREAM
+from forge_sdk.telemetry import span
 
 BATCH = 100
 INTERVAL_S = 0.5
@@ -55,11 +56,12 @@ class EventRelay:
         return len(events)
 
     async def _send(self, event: OutboxEvent) -> None:
-        await self._jetstream.publish(
-            subject_of(event),
-            encode(event),
-            timeout=PUBLISH_TIMEOUT_S,
-            stream=EVENTS_STREAM,
-            headers={Header.MSG_ID: str(event.id), "Content-Type": CONTENT_TYPE},
-        )
+        with span(f"publish {event.type}", kind="producer", parent=event.trace):
+            await self._jetstream.publish(
+                subject_of(event),
+                encode(event),
+                timeout=PUBLISH_TIMEOUT_S,
+                stream=EVENTS_STREAM,
+                headers={Header.MSG_ID: str(event.id), "Content-Type": CONTENT_TYPE},
+            )
         self._metrics.events.labels(event.type).inc()

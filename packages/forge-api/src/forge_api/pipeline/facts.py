@@ -1,11 +1,13 @@
 """What the pipeline knows of a run and its tasks, read from the database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from forge_api.pipeline.requests import ReleaseRequest
+from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.jobs import GitContext
 from forge_sdk.models.statuses import ExecutionStatus, RunStatus, TriggerType
 from forge_sdk.secrets import SecretReference
@@ -35,6 +37,12 @@ class RunFacts:
     cancel_requested: bool
     discovery_ref: str | None
     created_at: datetime
+    based_on: UUID | None = None
+    release_request: ReleaseRequest | None = None
+
+    def traced(self, trace: str | None) -> "RunFacts":
+        """The same run, whose jobs carry the trace on."""
+        return replace(self, source=replace(self.source, trace=trace)) if trace else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class TaskRow:
     project_path: str
     status: ExecutionStatus
     steps: Mapping[str, UUID]
+    error: ErrorDetail | None = None
 
     @property
     def open(self) -> bool:
@@ -57,7 +66,9 @@ class TaskRow:
 
 def run_facts(row: Mapping[str, Any]) -> RunFacts:
     """The facts of a row of `pipeline_runs` joined with its repository."""
-    git = GitContext(ref=row["ref"], branch=row["branch"], tag=row["tag"], event=TriggerType(row["trigger_type"]))
+    request = ReleaseRequest.model_validate(row["release_request"]) if row["release_request"] else None
+    branch, tag = (request.branch, request.tag) if request else (row["branch"], row["tag"])
+    git = GitContext(ref=row["ref"], branch=branch, tag=tag, event=TriggerType(row["trigger_type"]))
     return RunFacts(
         id=row["id"],
         repository_id=row["repository_id"],
@@ -67,6 +78,8 @@ def run_facts(row: Mapping[str, Any]) -> RunFacts:
         cancel_requested=row["cancel_requested"],
         discovery_ref=row["discovery_ref"],
         created_at=row["created_at"],
+        based_on=row["based_on"],
+        release_request=request,
     )
 
 

@@ -4,7 +4,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from forge_api.pipeline.facts import RunFacts
 from forge_sdk.errors import ErrorCode, PlatformError
+from forge_sdk.identifiers import job_id
 from forge_sdk.models.discovery import DiscoveryDocument
 from forge_sdk.models.jobs import Job, JobResult
 from forge_sdk.object_storage import ObjectStore
@@ -52,6 +54,15 @@ class Outputs:
         document = await self.read(job, result, DiscoveryDocument)
         key = result_key(job.run_id, job.id)
         if result.output_ref is None:
-            data = document.model_dump_json().encode()
-            await STORAGE_RETRY.call(lambda: self._storage.put(key, data, content_type="application/json"))
+            await self._store(key, document)
         return document, key
+
+    async def store_document(self, run: RunFacts, document: DiscoveryDocument) -> str:
+        """Store the document of a run that needed no discovery, and return its key."""
+        key = result_key(run.id, job_id(run.id, "discovery"))
+        await self._store(key, document)
+        return key
+
+    async def _store(self, key: str, document: DiscoveryDocument) -> None:
+        data = document.model_dump_json().encode()
+        await STORAGE_RETRY.call(lambda: self._storage.put(key, data, content_type="application/json"))

@@ -1,24 +1,27 @@
 """From a discovery document and rows to jobs: pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from forge_api.pipeline.facts import RunFacts, Source, TaskRow
+from forge_api.pipeline.requests import ReleaseRequest
 from forge_sdk.identifiers import job_id, uuid7
-from forge_sdk.models.artifacts import ArtifactRecord
+from forge_sdk.models.artifacts import ArtifactRecord, PublisherResult
 from forge_sdk.models.discovery import (
     ArtifactDefinition,
     DiscoveredProject,
     DiscoveryDocument,
+    MatchedTrigger,
     PhaseDefinition,
     ProjectPhase,
     PublisherDefinition,
     StepDefinition,
 )
-from forge_sdk.models.jobs import Job, JobType
+from forge_sdk.models.jobs import GitContext, Job, JobType
 from forge_sdk.models.payloads import (
     ArtifactPayload,
     CiPayload,
@@ -26,8 +29,9 @@ from forge_sdk.models.payloads import (
     ReleasePayload,
     StepPlan,
 )
-from forge_sdk.models.statuses import TriggerType
+from forge_sdk.models.statuses import ReleaseTriggerType, TriggerType
 
+Concurrency = Literal["cancel", "queue"]
 DISCOVERY_TIMEOUT_S = 900.0
 ARTIFACT_TIMEOUT_S = 3600.0
 RELEASE_TIMEOUT_S = 1800.0
@@ -65,6 +69,56 @@ class PlannedPhase:
     tasks: tuple[PlannedTask, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a discovery makes of a run: where its document is, the rows that follow, and how the run gets on with others."""
+
+    discovery_ref: str
+    phases: Sequence[PlannedPhase]
+    warnings: Sequence[str]
+    concurrency: Concurrency
+    releases: bool
+
+
+def plan(run: RunFacts, document: DiscoveryDocument, discovery_ref: str) -> Plan:
+    """The plan of a run."""
+    return Plan(
+        discovery_ref=discovery_ref,
+        phases=plan_phases(document) if run.release_request is None else (),
+        warnings=[str(warning) for warning in document.warnings],
+        concurrency=concurrency(run, document),
+        releases=bool(released_projects(document, run)),
+    )
+
+
+def concurrency(run: RunFacts, document: DiscoveryDocument) -> Concurrency:
+    """What the run does with older ones of its branch; pull requests cancel them where the repository doesn't say."""
+    configured = document.repository.concurrency if document.repository else None
+    is_pull_request = run.source.git.event is TriggerType.PULL_REQUEST
+    return configured or ("cancel" if is_pull_request else "queue")
+
+
+def for_event(document: DiscoveryDocument, git: GitContext) -> DiscoveryDocument | None:
+    """The document of a commit for another event: release triggers are evaluated anew.
+
+    Nothing where the document comes from a version that did not keep them.
+    """
+    # The package of the configuration is large, and most runs never need it.
+    from forge_project.discovery.triggers import matched_triggers
+
+    strategy = document.repository.tagging_strategy if document.repository else "monorepo"
+    projects = []
+    for project in document.projects:
+        if project.release_on is None:
+            return None
+        release = {"on": [trigger.model_dump(exclude_none=True) for trigger in project.release_on]}
+        triggers = matched_triggers(project.name, release, git, strategy)
+        projects.append(project.model_copy(update={"triggers": triggers, "release_triggered": bool(triggers)}))
+    released = tuple(project.name for project in projects if project.release_triggered)
+    changed = {"projects": tuple(projects), "release_enabled": bool(released), "release_projects": released}
+    return document.model_copy(update=changed)
+
+
 def plan_phases(document: DiscoveryDocument) -> list[PlannedPhase]:
     """All phases in the order of their groups, each with the tasks of the projects that have steps in it."""
     phases = document.repository.phases if document.repository else ()
@@ -85,10 +139,22 @@ def task_jobs(run: RunFacts, document: DiscoveryDocument, tasks: Sequence[TaskRo
 
 
 def released_projects(document: DiscoveryDocument, run: RunFacts) -> list[DiscoveredProject]:
-    """The projects that the run releases; a pull request never releases."""
+    """The projects that the run releases; a pull request never releases, a release-only run exactly one project."""
+    if run.release_request is not None:
+        return [
+            _requested(project, run.release_request)
+            for project in document.projects
+            if project.name == run.release_request.project
+        ]
     if run.source.git.event is TriggerType.PULL_REQUEST:
         return []
     return [project for project in document.projects if project.name in document.release_projects]
+
+
+def _requested(project: DiscoveredProject, request: ReleaseRequest) -> DiscoveredProject:
+    # Completing a release is no reason for it: only a person who asks for one is.
+    manual = MatchedTrigger(trigger_type=ReleaseTriggerType.MANUAL, branch=request.branch, tag=request.tag)
+    return project.model_copy(update={"triggers": () if request.retry else (manual,)})
 
 
 def artifact_jobs(
@@ -97,8 +163,13 @@ def artifact_jobs(
     project: DiscoveredProject,
     release_id: UUID,
     artifacts: Sequence[ArtifactDefinition],
+    *,
+    published: Mapping[str, tuple[PublisherResult, ...]] | None = None,
 ) -> list[Job]:
-    """One job for each of `artifacts`, with the repository's definition of each of its publishers."""
+    """One job for each of `artifacts`, with the repository's definition of each of its publishers.
+
+    `published` are the results of earlier tries that stand, by artifact.
+    """
     return [
         _job(
             run.source,
@@ -111,6 +182,8 @@ def artifact_jobs(
                 project_path=project.path,
                 artifact=artifact,
                 publishers=_publishers(document, artifact),
+                published=(published or {}).get(artifact.name, ()),
+                rebuild=run.release_request is not None and run.release_request.rebuild,
             ),
             timeout_s=ARTIFACT_TIMEOUT_S,
         )

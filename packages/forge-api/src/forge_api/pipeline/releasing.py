@@ -8,18 +8,18 @@ from uuid import UUID
 from forge_api.database.attempts import Attempt
 from forge_api.database.releases import ReleaseRow
 from forge_api.pipeline import planner
+from forge_api.pipeline.dispatching import JobDispatcher
 from forge_api.pipeline.facts import RunFacts
-from forge_api.pipeline.failures import RunCancelled, release_failed
+from forge_api.pipeline.failures import RunCancelled, release_failed, run_failed
 from forge_api.pipeline.outputs import Outputs
 from forge_api.pipeline.recorder import Recorder
-from forge_dispatch import Dispatcher
 from forge_sdk.errors import ErrorCode, PlatformError
-from forge_sdk.models.artifacts import ArtifactRecord
+from forge_sdk.models.artifacts import ArtifactRecord, PublisherResult
 from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
 from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.jobs import Job, JobResult
 from forge_sdk.models.payloads import ArtifactJobOutput, ReleaseJobOutput
-from forge_sdk.models.statuses import AttemptState
+from forge_sdk.models.statuses import AttemptState, ReleaseStatus
 
 OTHER_RUN_POLL_S = 1.0
 OTHER_RUN_LIMIT_S = 24 * 3600.0
@@ -31,7 +31,7 @@ class Releasing:
 
     run: RunFacts
     document: DiscoveryDocument
-    dispatcher: Dispatcher
+    dispatcher: JobDispatcher
     recorder: Recorder
     outputs: Outputs
     warnings: list[str] = field(default_factory=list)
@@ -43,9 +43,11 @@ class Releasing:
         """
         found = await self._reserve(project)
         if isinstance(found, ReleaseRow):
+            if found.status is ReleaseStatus.PARTIAL and self.retries:
+                await self._complete(project, found)
             self.warnings.extend(await self.recorder.add_event(self.document, project, found))
             return found.id
-        if found.state is AttemptState.FAILED:
+        if found.has_failed:
             raise release_failed(project.name, "its attempt has failed before", found.error)
         try:
             await self._carry_out(project, found.release_id)
@@ -54,6 +56,27 @@ class Releasing:
                 await self.recorder.fail_attempt(found.release_id, error)
             raise
         return found.release_id
+
+    @property
+    def retries(self) -> bool:
+        """Whether the run is there to complete a partial release."""
+        return self.run.release_request is not None and self.run.release_request.retry
+
+    async def _complete(self, project: DiscoveredProject, release: ReleaseRow) -> None:
+        await self._take_up(release.id)
+        try:
+            artifacts = await self._artifacts(project, release.id)
+        finally:
+            # What some publishers have done counts, whatever became of the others.
+            await self.recorder.update_release(project, release)
+        self.warnings.extend(_publisher_warnings(project.name, artifacts))
+
+    async def _take_up(self, release_id: UUID) -> None:
+        async with asyncio.timeout(OTHER_RUN_LIMIT_S):
+            while True:
+                if await self.recorder.take_up(release_id):
+                    return
+                await asyncio.sleep(OTHER_RUN_POLL_S)
 
     async def _reserve(self, project: DiscoveredProject) -> Attempt | ReleaseRow:
         async with asyncio.timeout(OTHER_RUN_LIMIT_S):
@@ -68,15 +91,14 @@ class Releasing:
         self.warnings.extend(_publisher_warnings(project.name, artifacts))
         await self.recorder.move_attempt(release_id, AttemptState.PACKING)
         job = planner.release_job(self.run, project, release_id, artifacts)
+        await self.recorder.expect_log(job, project.name, "release")
         [result] = await self.dispatcher.run([job])
         _require_success(result, project.name, "the release image could not be made")
-        image = await self.outputs.read(job, result, ReleaseJobOutput)
-        self.warnings.extend(await self.recorder.record_release(self.document, project, release_id, image, artifacts))
+        made = (release_id, job, result)
+        self.warnings.extend(await release_recorded(self.recorder, self.outputs, self.document, project, made))
 
     async def _artifacts(self, project: DiscoveredProject, release_id: UUID) -> Sequence[ArtifactRecord]:
-        made = {record.name for record in await self.recorder.records(release_id)}
-        missing = [artifact for artifact in project.artifacts if artifact.name not in made]
-        jobs = planner.artifact_jobs(self.run, self.document, project, release_id, missing)
+        jobs = await jobs_left(self.recorder, self.run, self.document, project, release_id)
         if jobs:
             await self.recorder.move_attempt(release_id, AttemptState.BUILDING)
             await self._run_artifact_jobs(project, release_id, jobs)
@@ -98,6 +120,37 @@ class Releasing:
             _require_success(result, project.name, f"artifact {name} could not be made")
 
 
+async def jobs_left(
+    recorder: Recorder, run: RunFacts, document: DiscoveryDocument, project: DiscoveredProject, release_id: UUID
+) -> list[Job]:
+    """The artifact jobs that a run still has to run for an attempt.
+
+    What this run has made stands, also where a publisher failed; what an earlier one made is gone on with.
+    """
+    rebuilds = run.release_request is not None and run.release_request.rebuild
+    made = {found.record.name: found for found in await recorder.made(release_id)}
+    done = {
+        name for name, found in made.items() if found.run_id == run.id or not (rebuilds or _unfinished(found.record))
+    }
+    published = {} if rebuilds else {name: _succeeded(found.record) for name, found in made.items()}
+    missing = [artifact for artifact in project.artifacts if artifact.name not in done]
+    return planner.artifact_jobs(run, document, project, release_id, missing, published=published)
+
+
+async def release_recorded(
+    recorder: Recorder,
+    outputs: Outputs,
+    document: DiscoveryDocument,
+    project: DiscoveredProject,
+    made: tuple[UUID, Job, JobResult],
+) -> list[str]:
+    """Record the release that a job (id of the release, job, result) has made; the warnings that arose."""
+    release_id, job, result = made
+    image = await outputs.read(job, result, ReleaseJobOutput)
+    artifacts = await recorder.records(release_id)
+    return await recorder.record_release(document, project, release_id, image, artifacts)
+
+
 def _require_success(result: JobResult, project: str, what: str) -> None:
     if result.status == "cancelled":
         raise RunCancelled
@@ -108,7 +161,7 @@ def _require_success(result: JobResult, project: str, what: str) -> None:
 def _publisher_warnings(project: str, artifacts: Sequence[ArtifactRecord]) -> list[str]:
     return [
         f"publisher {result.publisher} of artifact {record.name} of {project} failed: {_sentence(result.error)}; "
-        f"the release is partial, go on with: forge release retry {project} --failed"
+        f"the release is partial, go on with: forge release retry {project} RELEASE"
         for record in artifacts
         for result in record.publishers
         if not result.succeeded
@@ -117,3 +170,22 @@ def _publisher_warnings(project: str, artifacts: Sequence[ArtifactRecord]) -> li
 
 def _sentence(error: ErrorDetail | None) -> str:
     return error.message if error is not None else "no reason given"
+
+
+def _unfinished(record: ArtifactRecord) -> bool:
+    return not all(result.succeeded for result in record.publishers)
+
+
+def _succeeded(record: ArtifactRecord) -> tuple[PublisherResult, ...]:
+    return tuple(result for result in record.publishers if result.succeeded)
+
+
+def require_requested(document: DiscoveryDocument, run: RunFacts, released: Sequence[DiscoveredProject]) -> None:
+    """Raises `run_failed` where the project that is to be released does not exist at the commit."""
+    if run.release_request is None or released:
+        return
+    names = ", ".join(sorted(project.name for project in document.projects)) or "none"
+    raise run_failed(
+        f"project {run.release_request.project} does not exist at commit {run.source.commit_sha}; there are: {names}",
+        None,
+    )

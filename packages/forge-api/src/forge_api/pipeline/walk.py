@@ -4,29 +4,27 @@ Its only state is the database: a walk that is started again goes on where the o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import replace
 
 from forge_api.database import executions
-from forge_api.database.pool import Database
 from forge_api.pipeline import planner
 from forge_api.pipeline.facts import RunFacts, TaskRow
-from forge_api.pipeline.failures import RunCancelled, run_failed, task_failed
-from forge_api.pipeline.outputs import Outputs
+from forge_api.pipeline.failures import RunCancelled, run_failed
+from forge_api.pipeline.means import Means
 from forge_api.pipeline.recorder import Recorder
-from forge_api.pipeline.releasing import Releasing
-from forge_dispatch import Dispatcher
+from forge_api.pipeline.releasing import Releasing, require_requested
+from forge_api.pipeline.reuse import reused_document
+from forge_api.pipeline.task_results import first_failure, record_task
+from forge_api.pipeline.turns import Turns
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
 from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.jobs import JobResult
-from forge_sdk.models.payloads import CiOutput
 from forge_sdk.models.statuses import ExecutionStatus, RunStatus
+from forge_sdk.storage_keys import DISCOVERY_LOG
 
-Deploy = Callable[[UUID, RunFacts], Awaitable[None]]
-"""Deploys a release where environments ask for it; never fails for what a deployment does."""
 PARALLEL_RELEASES = 8
 logger = get_logger(__name__)
 
@@ -34,15 +32,14 @@ logger = get_logger(__name__)
 class Walk:
     """Carries out one run."""
 
-    def __init__(
-        self, run: RunFacts, database: Database, dispatcher: Dispatcher, outputs: Outputs, deploy: Deploy
-    ) -> None:
+    def __init__(self, run: RunFacts, means: Means, turns: Turns) -> None:
         self._run = run
-        self._database = database
-        self._dispatcher = dispatcher
-        self._outputs = outputs
-        self._deploy = deploy
-        self._recorder = Recorder(database, run)
+        self._database = means.database
+        self._dispatcher = means.dispatcher
+        self._outputs = means.outputs
+        self._deploy = means.deploy
+        self._turns = turns
+        self._recorder = Recorder(means.database, run, means.observer)
         self._warnings: list[str] = []
 
     async def carry_out(self) -> None:
@@ -54,8 +51,7 @@ class Walk:
         except RunCancelled:
             # Once more, should the first cancel have been lost with the process before this one.
             await self._dispatcher.cancel(self._run.id)
-            error = PlatformError("the run was cancelled", code=ErrorCode.CANCELLED, component="pipeline")
-            await self._recorder.finish(RunStatus.CANCELLED, error, self._warnings)
+            await self._recorder.cancelled(self._warnings)
         except PlatformError as error:
             status = RunStatus.FAILED if error.code is ErrorCode.RUN_FAILED else RunStatus.ERRORED
             logger.info("run_unsuccessful", run_id=str(self._run.id), status=status.value, error=error.message)
@@ -64,6 +60,7 @@ class Walk:
     async def _stages(self) -> None:
         await self._recorder.start()
         document = await self._discover()
+        await self._turns.on_branch(document)
         for group in await self._groups():
             await self._phase_group(document, group)
         await self._release(document)
@@ -73,7 +70,19 @@ class Walk:
         await self._stop_if_cancelled()
         if self._run.discovery_ref is not None:
             return await self._outputs.load(self._run.discovery_ref, DiscoveryDocument)
+        await self._turns.after_base()
+        return await self._reuse_discovery() or await self._run_discovery()
+
+    async def _reuse_discovery(self) -> DiscoveryDocument | None:
+        document = await reused_document(self._run, self._database, self._outputs)
+        if document is not None:
+            key = await self._outputs.store_document(self._run, document)
+            await self._recorder.keep_plan(document, key)
+        return document
+
+    async def _run_discovery(self) -> DiscoveryDocument:
         job = planner.discovery_job(self._run)
+        await self._recorder.expect_log(job, *DISCOVERY_LOG)
         [result] = await self._dispatcher.run([job])
         if result.status == "cancelled":
             raise RunCancelled
@@ -93,7 +102,7 @@ class Walk:
         outcomes = await self._run_tasks(document, tasks)
         await self._recorder.end_group(group)
         if outcomes.failed:
-            _fail(outcomes.failed)
+            raise first_failure(outcomes.failed)
         if outcomes.cancelled:
             raise RunCancelled
 
@@ -105,12 +114,11 @@ class Walk:
 
         async def on_result(result: JobResult) -> None:
             job, task = by_id[result.job_id]
-            has_output = result.output is not None or result.output_ref is not None
-            output = await self._outputs.read(job, result, CiOutput) if has_output else None
+            error = task.error
             # A resumed group may hold a failed task whose result has expired: its record stays.
             if task.open or result.status != "cancelled":
-                await self._recorder.end_task(task, result, output)
-            outcomes.take(task, result, output)
+                error = await record_task(self._recorder, self._outputs, job, task, result)
+            outcomes.take(task, result, error)
 
         if any(task.status is ExecutionStatus.FAILED for task in tasks):
             await self._dispatcher.withdraw(jobs, on_result=on_result)
@@ -123,7 +131,9 @@ class Walk:
             self._run, document, self._dispatcher, self._recorder, self._outputs, warnings=self._warnings
         )
         stops: list[PlatformError | RunCancelled] = []
-        waiting = iter(planner.released_projects(document, self._run))
+        released = planner.released_projects(document, self._run)
+        require_requested(document, self._run, released)
+        waiting = iter(released)
 
         async def work() -> None:
             for project in waiting:
@@ -161,22 +171,15 @@ class _Outcomes:
     """What became of the tasks of a group."""
 
     def __init__(self) -> None:
-        self.failed: list[tuple[TaskRow, ErrorDetail]] = []
+        self.failed: list[TaskRow] = []
         self.cancelled = False
 
-    def take(self, task: TaskRow, result: JobResult, output: CiOutput | None) -> None:
+    def take(self, task: TaskRow, result: JobResult, error: ErrorDetail | None) -> None:
         has_failed = result.status == "failed"
         if has_failed or (result.status == "cancelled" and task.status is ExecutionStatus.FAILED):
-            error = task_failed(task.phase, task.project, output, result.error if has_failed else None)
-            self.failed.append((task, error.to_detail()))
+            self.failed.append(replace(task, status=ExecutionStatus.FAILED, error=error))
         elif result.status == "cancelled":
             self.cancelled = True
-
-
-def _fail(failed: Sequence[tuple[TaskRow, ErrorDetail]]) -> NoReturn:
-    task, error = failed[0]
-    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-    raise run_failed(f"phase {task.phase} failed in project {task.project}{more}", error)
 
 
 def _conclude(stops: Sequence[PlatformError | RunCancelled]) -> None:

@@ -10,19 +10,21 @@ from pydantic import BaseModel
 from forge_api.auth.roles import Principal
 from forge_api.database.origin import Origin
 from forge_api.services import Services
+from forge_api.web.streaming import Stream
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives back: a model as JSON, or raw bytes, or a location to go to."""
+    """What a handler gives back: a model as JSON, or raw bytes, or a location to go to, or a stream."""
 
     model: BaseModel | None = None
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes = b""
     content_type: str = "application/json"
+    stream: Stream | None = None
 
     @property
     def body(self) -> bytes:

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -19,6 +19,10 @@ class RequestContext:
 
     request_id: str
     trace: str
+
+    def within(self, trace: str | None) -> "RequestContext":
+        """The same request, in the span that carries on its trace."""
+        return replace(self, trace=trace) if trace else self
 
     @property
     def trace_id(self) -> str:

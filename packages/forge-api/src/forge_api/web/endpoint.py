@@ -16,6 +16,7 @@ from forge_api.web.idempotency import KEY_HEADER, answer_once
 from forge_api.web.middlewares import SERVICES, Handler
 from forge_api.web.parsing import parse_body, parse_fields, read_body
 from forge_api.web.routing import Route
+from forge_api.web.streaming import send
 
 ANONYMOUS = Principal("anonymous", "anonymous", frozenset())
 
@@ -33,6 +34,8 @@ def endpoint(route: Route) -> Handler:
             answer = await answer_once(route, call, http, data)
         else:
             answer = await route.handler(call)
+        if answer.stream is not None:
+            return await send(http, answer.stream)
         return _conditional(http, answer) if route.conditional else _response(answer)
 
     return handle

@@ -25,16 +25,16 @@ async def answer_once(route: Route, call: Call, http: web.Request, data: bytes) 
     digest = hashlib.sha256(b"\x00".join((http.method.encode(), http.path_qs.encode(), data))).hexdigest()
     request = IdempotentRequest(call.principal.subject, key, digest)
     database = call.services.database
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         stored = await idempotency.claim(connection, request)
     if stored is not None:
         return Answer(raw=stored.body, status=HTTPStatus(stored.status), headers={REPLAYED_HEADER: "true"})
     try:
         answer = await route.handler(call)
     except BaseException:
-        async with database.transaction() as connection:
+        async with database.connection() as connection:
             await idempotency.release(connection, request)
         raise
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         await idempotency.complete(connection, request, StoredAnswer(answer.status, answer.body))
     return answer

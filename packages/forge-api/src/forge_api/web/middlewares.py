@@ -12,8 +12,10 @@ from forge_api.web.context import CONTEXT, REQUEST_ID_HEADER, context_of
 from forge_api.web.errors import http_error, internal_error, is_expected, platform_error
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
+from forge_sdk.telemetry import span, traceparent
 
 SERVICES = web.AppKey("services", Services)
+UNMATCHED = "unmatched"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _logger = get_logger("forge_api.web")
 
@@ -24,8 +26,13 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     context = context_of(request)
     request[CONTEXT] = context
     with structlog.contextvars.bound_contextvars(request_id=context.request_id, trace_id=context.trace_id):
-        response = await handler(request)
-    response.headers[REQUEST_ID_HEADER] = context.request_id
+        name = f"{request.method} {_route(request)}"
+        with span(name, kind="server", parent=context.trace):
+            context = context.within(traceparent())
+            request[CONTEXT] = context
+            response = await handler(request)
+    if not response.prepared:
+        response.headers[REQUEST_ID_HEADER] = context.request_id
     return response
 
 
@@ -34,9 +41,11 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Observe the time to the answer."""
     start = time.perf_counter()
     response = await handler(request)
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "unmatched"
-    method = request.method if resource is not None else "unmatched"
+    if not isinstance(response, web.Response):
+        # A stream takes as long as what it shows.
+        return response
+    route = _route(request)
+    method = request.method if route != UNMATCHED else UNMATCHED
     histogram = request.app[SERVICES].metrics.http_requests
     histogram.labels(method, route, str(response.status)).observe(time.perf_counter() - start)
     return response
@@ -59,6 +68,11 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Exception:
         _logger.exception("request_failed")
         return internal_error(trace_id)
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else UNMATCHED
 
 
 MIDDLEWARES: tuple[Middleware, ...] = (identify, measure, answer_errors)

@@ -72,6 +72,8 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
         if model is not None:
             content = {"application/json": {"schema": schemas[(model, "serialization")]}}
             responses[str(status.value)]["content"] = content
+        elif route.content_type != "application/json":
+            responses[str(status.value)]["content"] = {route.content_type: {"schema": {"type": "string"}}}
     if route.conditional:
         status = HTTPStatus.NOT_MODIFIED
         responses[str(status.value)] = {"description": status.phrase}

@@ -43,11 +43,12 @@ def id_position(query: PageQuery) -> UUID | None:
 def split(items: Sequence[Item], limit: int, position: Callable[[Item], object]) -> tuple[tuple[Item, ...], str | None]:
     """The page's items of `limit + 1` that were asked for, and the cursor of the next page where there is one."""
     kept = tuple(items[:limit])
-    return kept, _cursor(str(position(kept[-1]))) if len(items) > limit else None
+    return kept, cursor_after(position(kept[-1])) if len(items) > limit else None
 
 
-def _cursor(position: str) -> str:
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+def cursor_after(position: object) -> str:
+    """The cursor of a page that starts after `position`."""
+    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
 
 
 def _invalid_cursor() -> PlatformError:

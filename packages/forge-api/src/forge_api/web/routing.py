@@ -22,7 +22,7 @@ class Route:
 
     `roles`: who may use it (any of them), or `PUBLIC`. `path_model`, `query`, `body`: closed models of what comes in.
     `answers`: model of each successful status; nothing where the body is empty or not JSON. `conditional`: answers
-    with an ETag and honours `If-None-Match`.
+    with an ETag and honours `If-None-Match`. `content_type`: of what is no JSON and has no model.
     """
 
     method: Method
@@ -35,6 +35,7 @@ class Route:
     body: type[BaseModel] | None = None
     answers: Mapping[HTTPStatus, type[BaseModel] | None] = field(default_factory=lambda: {HTTPStatus.OK: None})
     conditional: bool = False
+    content_type: str = "application/json"
 
     @property
     def name(self) -> str:

@@ -2,57 +2,72 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import click
 
 from forge_cli.exits import Exit
+from forge_cli.following import follow_logs
 from forge_cli.layout import Layout
+from forge_cli.log_places import Wanted, places
+from forge_cli.outcome import report
 from forge_cli.session import platform
 from forge_sdk.client import ApiClient
 from forge_sdk.errors import ConfigurationError
-from forge_sdk.models.api import Run, Step
+from forge_sdk.models.statuses import ExecutionStatus
 
 TAIL = 64 * 1024
 
 
 @click.command("logs")
 @click.argument("run_id", type=click.UUID, required=False, metavar="RUN")
-@click.option("--phase", help="Only this phase.")
+@click.option("-f", "--follow", is_flag=True, help="Print what is written until the run has ended.")
+@click.option("--phase", help="Only this phase, or discovery, artifact, release, deployment.")
 @click.option("--project", help="Only this project.")
 @click.option("--step", help="Only this step.")
 @click.option("--failed", is_flag=True, help="Only steps that failed.")
 @click.option("--service", help="The log of a service of the embedded platform (api, worker, nats, ...) instead.")
 def command(
-    run_id: UUID | None, *, phase: str | None, project: str | None, step: str | None, failed: bool, service: str | None
+    run_id: UUID | None,
+    *,
+    follow: bool,
+    phase: str | None,
+    project: str | None,
+    step: str | None,
+    failed: bool,
+    service: str | None,
 ) -> int:
-    """Print the logs of the steps of RUN."""
+    """Print the logs of the steps of RUN; with --phase also those of other jobs.
+
+    Exit code with --follow: that of the run.
+    """
     if service is not None:
         return _service_log(Layout.default(), service)
     if run_id is None:
         raise click.UsageError("name the RUN (forge runs lists them), or give --service NAME")
-    wanted = {"phase": phase, "project": project, "step": step}
-    return asyncio.run(
-        _print(run_id, {name: value for name, value in wanted.items() if value is not None}, failed=failed)
-    )
+    wanted = Wanted(phase, project, step, failed)
+    return asyncio.run(_follow(run_id, wanted) if follow else _print(run_id, wanted))
 
 
-async def _print(run_id: UUID, wanted: dict[str, str], *, failed: bool) -> int:
+async def _follow(run_id: UUID, wanted: Wanted) -> int:
+    async with platform() as client:
+        return report(await follow_logs(client, run_id, wanted))
+
+
+async def _print(run_id: UUID, wanted: Wanted) -> int:
     async with platform() as client:
         run = await client.run(run_id)
-        found = [
-            (place, step)
-            for place, step in _steps(run)
-            if wanted.items() <= place.items() and (step.status == "failed" or not failed)
-        ]
+        found = [place for place in places(run, wanted) if wanted.phase is not None or place.status]
         if not found:
-            raise ConfigurationError(f"no step of run {run_id} matches: it has {_names(run) or 'none'}")
-        for place, step in found:
-            click.echo(f"==> {place['phase']} {place['project']} {place['step']} ({step.status})", err=True)
-            if step.logs_available:
-                await _copy(client, step.id)
+            names = ", ".join(place.name for place in places(run, Wanted()))
+            raise ConfigurationError(f"no log of run {run_id} matches: it has {names or 'none'}")
+        for place in found:
+            click.echo(f"==> {place.name}" + (f" ({place.status})" if place.status else ""), err=True)
+            if place.complete:
+                await _copy(client, place.id)
+            elif place.status == ExecutionStatus.RUNNING:
+                click.echo(f"still running: forge logs -f {run_id} follows it", err=True)
     return Exit.SUCCESS
 
 
@@ -61,17 +76,6 @@ async def _copy(client: ApiClient, step_id: UUID) -> None:
         async for chunk in content.iter_any():
             sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
-
-
-def _steps(run: Run) -> Iterator[tuple[dict[str, str], Step]]:
-    for phase in run.phases:
-        for task in phase.tasks:
-            for step in task.steps:
-                yield {"phase": phase.name, "project": task.project, "step": step.name}, step
-
-
-def _names(run: Run) -> str:
-    return ", ".join("/".join(place.values()) for place, _ in _steps(run))
 
 
 def _service_log(layout: Layout, service: str) -> int:

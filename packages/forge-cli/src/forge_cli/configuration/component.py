@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 
 import click
 
-from forge_cue import Evaluator
-from forge_project import ProjectComponent
+from forge_project import Evaluator, ProjectComponent
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.plugins.manager import Plugins, load_plugins
 

@@ -10,10 +10,10 @@ from forge_cli.files import secret_once, write_once, write_private
 from forge_cli.layout import FORMAT, Layout, PlatformFile, Ports
 from forge_oci.core.keys import PrivateKey, write_key_pair
 from forge_sdk.errors import ConfigurationError
+from forge_sdk.nats_permissions import PERMISSIONS
 from forge_servers import free_port
 
 CLIENTS = ("user", "worker", "dispatcher")
-NATS_USERS = ("api", "worker")
 ENVIRONMENTS = """\
 # Environments that releases are deployed to, and the policy of each. Changes are noticed while the platform runs.
 environments:
@@ -23,8 +23,8 @@ environments:
       auto_deploy: true
   production:
     promotion_policy:
-      allowed_triggers: [tag, manual]
-      requires_approval: true
+      allowed_triggers: [branch_push, tag, manual]
+      after: [dev]
 """
 API = """\
 # Configuration of the API of this platform; written once, yours to change. Ports and addresses come from platform.json.
@@ -61,7 +61,7 @@ def prepare(layout: Layout, *, new_ports: bool) -> PlatformFile:
     platform = PlatformFile(format=FORMAT, version=version, ports=known.ports if known and not new_ports else _ports())
     for client in CLIENTS:
         secret_once(layout.client_secret(client))
-    for user in NATS_USERS:
+    for user in PERMISSIONS:
         secret_once(nats_secret(layout, user))
     _signing_keys(layout)
     write_once(layout.config / "environments.yaml", ENVIRONMENTS)

@@ -8,33 +8,13 @@ from pathlib import Path
 from forge_cli.layout import LOOPBACK, Layout, Ports, http_url
 from forge_cli.up.first_start import local_user, nats_secret
 from forge_cli.up.issuer import Client, Issuer
+from forge_sdk.nats_permissions import PERMISSIONS
 from forge_servers import NatsServer, NatsSettings, NatsUser, PostgresServer, RegistryServer, S3Server
 from forge_servers.process import Command
 
 BUCKET = "catalyst-forge"
 ALL_ROLES = ("developer", "approver", "operator")
 DATABASE = "forge"
-# What a worker may do on NATS: pull jobs, claim them and write results, answer dispatchers, send logs.
-WORKER_PUBLISH = (
-    "$JS.API.INFO",
-    "$JS.API.STREAM.INFO.>",
-    "$JS.API.CONSUMER.INFO.>",
-    "$JS.API.CONSUMER.CREATE.KV_forge-control.>",
-    "$JS.API.CONSUMER.DELETE.KV_forge-control.>",
-    "$JS.API.CONSUMER.MSG.NEXT.>",
-    "$JS.API.DIRECT.GET.KV_forge-jobs.>",
-    "$JS.API.DIRECT.GET.KV_forge-control.>",
-    "$JS.API.STREAM.MSG.GET.KV_forge-jobs",
-    "$JS.API.STREAM.MSG.GET.KV_forge-control",
-    "$JS.ACK.>",
-    "$JS.FC.>",
-    "$KV.forge-jobs.>",
-    "_INBOX_api.>",
-    "forge.logs.>",
-)
-
-
-WORKER_SUBSCRIBE = ("_INBOX_worker.>", "$KV.forge-control.cancel.>")
 
 
 def postgres(layout: Layout, ports: Ports) -> PostgresServer:
@@ -44,14 +24,14 @@ def postgres(layout: Layout, ports: Ports) -> PostgresServer:
 
 def nats(layout: Layout, ports: Ports) -> NatsServer:
     """The message server, with one user for each service."""
-    users = (
-        NatsUser(name="api", password=nats_secret(layout, "api").read_text()),
+    users = tuple(
         NatsUser(
-            name="worker",
-            password=nats_secret(layout, "worker").read_text(),
-            publish=WORKER_PUBLISH,
-            subscribe=WORKER_SUBSCRIBE,
-        ),
+            name=service,
+            password=nats_secret(layout, service).read_text(),
+            publish=permissions.publish,
+            subscribe=permissions.subscribe,
+        )
+        for service, permissions in PERMISSIONS.items()
     )
     return NatsServer(
         layout.service("nats"), ports.nats, settings=NatsSettings(users=users), monitoring_port=ports.nats_monitoring
@@ -91,6 +71,8 @@ def api(layout: Layout, ports: Ports, storage: S3Server) -> Command:
         "FORGE_DATABASE__USER": "forge",
         "FORGE_DATABASE__PASSWORD_FILE": str(layout.service("postgres") / "password"),
         "FORGE_IDENTITY__ISSUER": http_url(ports.issuer),
+        # One person's machine: no slot stays idle, and still no run takes more than the slots that there are.
+        "FORGE_LIMITS__REPOSITORY_SHARE": "1.0",
         "FORGE_ENVIRONMENTS_FILE": str(layout.config / "environments.yaml"),
     }
     arguments: list[str | Path] = [
@@ -130,7 +112,7 @@ def _shared(layout: Layout, ports: Ports, storage: S3Server, name: str) -> Mappi
         "FORGE_NATS__URL": f"nats://{LOOPBACK}:{ports.nats}",
         "FORGE_NATS__USER": name,
         "FORGE_NATS__PASSWORD_FILE": str(nats_secret(layout, name)),
-        "FORGE_NATS__INBOX_PREFIX": f"_INBOX_{name}",
+        "FORGE_NATS__INBOX_PREFIX": PERMISSIONS[name].inbox_prefix,
         "FORGE_STORAGE__ENDPOINT_URL": storage.endpoint_url,
         "FORGE_STORAGE__REGION": storage.region,
         "FORGE_STORAGE__BUCKET": BUCKET,

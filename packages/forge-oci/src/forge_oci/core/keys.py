@@ -9,6 +9,10 @@ from .errors import FormatError, Reason
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 
+_P256_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+"""DER of a SubjectPublicKeyInfo (RFC 5480) of the curve P-256, up to the point."""
+_P256_POINT = 65
+
 
 class PublicKey:
     """A public key that verifies signatures."""
@@ -19,6 +23,9 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> "PublicKey":
         """Load a PEM `PUBLIC KEY`; raises `FormatError` (`invalid_key`) unless it is ECDSA P-256."""
+        point = _plain_point(pem)
+        if point is not None:
+            return cls(_from_point(point))
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -132,6 +139,34 @@ def write_key_pair(private_path: Path, public_path: Path) -> PrivateKey:
         stream.write(key.pem)
     public_path.write_bytes(key.public_key.pem)
     return key
+
+
+def _plain_point(pem: bytes) -> bytes | None:
+    """The point of a P-256 key as everybody writes it; None leaves other keys to the library's own reader.
+
+    That reader's module imports those of all other formats, which takes longer than a whole verification.
+    """
+    import binascii
+
+    begin, end = b"-----BEGIN PUBLIC KEY-----", b"-----END PUBLIC KEY-----"
+    text = pem.strip()
+    if not text.startswith(begin) or not text.endswith(end):
+        return None
+    try:
+        der = binascii.a2b_base64(b"".join(text[len(begin) : -len(end)].split()), strict_mode=True)
+    except ValueError:
+        return None
+    point = der.removeprefix(_P256_PREFIX)
+    return point if len(point) == _P256_POINT and der.startswith(_P256_PREFIX) else None
+
+
+def _from_point(point: bytes) -> "EllipticCurvePublicKey":
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+
+    try:
+        return EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)
+    except ValueError as error:
+        raise FormatError(Reason.INVALID_KEY, "the public key is not a point of the curve P-256") from error
 
 
 def _read_key(path: Path) -> bytes:

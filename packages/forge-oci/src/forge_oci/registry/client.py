@@ -60,6 +60,12 @@ class RegistryClient(ReferrersSession):
             await self._put_tag(image, repository, reference)
         return image.digest
 
+    async def tag(self, image: Image, repository: str, tag: str) -> None:
+        """Give an image that the repository holds an immutable tag; `AlreadyExists` where it names another image."""
+        self._check_names(repository, [tag])
+        if await self._unwritten_tags(image, repository, [tag]):
+            await self._put_tag(image, repository, tag)
+
     async def pull(
         self,
         repository: str,

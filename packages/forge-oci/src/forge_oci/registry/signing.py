@@ -1,7 +1,7 @@
 """Signing images and attesting facts about them: Sigstore bundles as referrers, which the public cosign verifies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -54,22 +54,35 @@ class KeySigner:
             raise ConfigurationError(str(error), code=ErrorCode.SIGNING_FAILED, component=COMPONENT) from error
 
 
-async def sign_image(client: RegistryClient, repository: str, subject: Descriptor, signer: Signer) -> Descriptor:
+async def sign_image(
+    client: RegistryClient,
+    repository: str,
+    subject: Descriptor,
+    signer: Signer,
+    *,
+    after: Awaitable[object] | None = None,
+) -> Descriptor:
     """Sign an image as `cosign sign` does and return the descriptor of the signature's referrer.
 
     `subject` describes the image (`Image.descriptor`). A signature by the same key that is there already is returned
-    instead of a second one.
+    instead of a second one. `after` as in `RegistryClient.attach`.
     """
-    return await attest(client, repository, subject, sign_statement(subject.digest), signer)
+    return await attest(client, repository, subject, sign_statement(subject.digest), signer, after=after)
 
 
 async def attest(
-    client: RegistryClient, repository: str, subject: Descriptor, statement: bytes, signer: Signer
+    client: RegistryClient,
+    repository: str,
+    subject: Descriptor,
+    statement: bytes,
+    signer: Signer,
+    *,
+    after: Awaitable[object] | None = None,
 ) -> Descriptor:
     """Sign an in-toto statement about an image, attach it, and return the descriptor of the referrer.
 
     One of the statement's subjects must be the image, else it is a `ConfigurationError`. The same statement signed by
-    the same key that is there already is returned instead of a second one.
+    the same key that is there already is returned instead of a second one. `after` as in `RegistryClient.attach`.
     """
     _check_about(statement, subject.digest)
     public_key = await signer.public_key()
@@ -78,7 +91,7 @@ async def attest(
             return descriptor
     content = await signer.sign_statement(statement)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return await client.attach(bundles.pack_bundle(content, subject, created=created), repository)
+    return await client.attach(bundles.pack_bundle(content, subject, created=created), repository, after=after)
 
 
 async def verify_image(

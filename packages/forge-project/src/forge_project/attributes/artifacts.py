@@ -6,29 +6,39 @@ paths are checked against the models of outputs; at rendering against the output
 
 import typing
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from forge_cue import Attribute, Fill
-from forge_sdk.models.artifacts import OUTPUT_MODELS
-from forge_sdk.models.discovery import ArtifactDefinition, Diagnostic, RepositoryConfiguration
-from forge_sdk.models.statuses import ArtifactType
-from forge_sdk.plugins.manager import Plugins
 from pydantic import BaseModel, JsonValue
 
+from forge_cue import Attribute, Fill
 from forge_project.attributes import ARTIFACT
 from forge_project.attributes.repository import Filling, attribute_problem
 from forge_project.paths import Part, PathError, available, lookup, split
 from forge_project.problems import alternatives
+from forge_sdk.models.artifacts import OUTPUT_MODELS
+from forge_sdk.models.discovery import Diagnostic, RepositoryConfiguration
+from forge_sdk.models.statuses import ArtifactType
+from forge_sdk.plugins.manager import Plugins
 
 _Level = dict[str, "_Level"] | None
 _Model = type[BaseModel]
 _FORM = 'write @artifact("name.uri")'
 
 
+@dataclass(frozen=True)
+class KnownArtifact:
+    """An artifact as far as it could be read: `type` is absent where the artifact has errors, so that its outputs are unknown."""
+
+    name: str
+    type: ArtifactType | None
+    publishers: Sequence[str] = ()
+
+
 class ArtifactPaths:
     """What `@artifact` may name in one project."""
 
     def __init__(
-        self, artifacts: Sequence[ArtifactDefinition], repository: RepositoryConfiguration, plugins: Plugins
+        self, artifacts: Sequence[KnownArtifact], repository: RepositoryConfiguration, plugins: Plugins
     ) -> None:
         self._artifacts = {one.name: one for one in artifacts}
         self._types = {one.name: one.type for one in repository.publishers}
@@ -47,10 +57,8 @@ class ArtifactPaths:
             return attribute_problem(attribute, f"the project has no artifact {name!r}", hint)
         return self._unknown_output(attribute, artifact, rest)
 
-    def _unknown_output(
-        self, attribute: Attribute, artifact: ArtifactDefinition, rest: list[Part]
-    ) -> Diagnostic | None:
-        level = self._fields(artifact)
+    def _unknown_output(self, attribute: Attribute, artifact: KnownArtifact, rest: list[Part]) -> Diagnostic | None:
+        level = self._fields(artifact, artifact.type) if artifact.type is not None else None
         message = f"artifact {artifact.name!r} of type {artifact.type} has no"
         for depth, part in enumerate(rest):
             if level is None or isinstance(part, int):
@@ -62,9 +70,9 @@ class ArtifactPaths:
             level = level[part]
         return None
 
-    def _fields(self, artifact: ArtifactDefinition) -> "_Level":
-        level: dict[str, _Level] = dict.fromkeys(producer_fields(artifact.type))
-        level["publishers"] = {one.name: self._outputs(one.name) for one in artifact.publishers}
+    def _fields(self, artifact: KnownArtifact, kind: ArtifactType) -> dict[str, "_Level"]:
+        level: dict[str, _Level] = dict.fromkeys(producer_fields(kind))
+        level["publishers"] = {name: self._outputs(name) for name in artifact.publishers}
         if artifact.publishers:
             level["uri"] = None
         return level

@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forge_cue import Attribute, Fill
-from forge_sdk.models.discovery import Diagnostic
 from pydantic import JsonValue
 
+from forge_cue import Attribute, Fill, format_path
 from forge_project.attributes import REPO
-from forge_project.paths import PathError, available, lookup, split
-from forge_project.problems import alternatives
+from forge_project.paths import Part, PathError, available, lookup, split
+from forge_project.problems import alternatives, did_you_mean
+from forge_sdk.models.discovery import Diagnostic
 
 _WRITTEN = re.compile(r'@repo\(path="([^"\\\n]{1,500})"\)')
 
@@ -88,5 +88,23 @@ def _value(attribute: Attribute, repository: dict[str, JsonValue]) -> object:
     try:
         return lookup(repository, parts)
     except KeyError as error:
-        hint = alternatives(text, available(repository, parts), "available")
+        hint = _suggestion(repository, parts)
         raise _UnfitAttributeError(f"the repository's configuration has no {text}", hint) from error
+
+
+def _suggestion(repository: dict[str, JsonValue], parts: tuple[Part, ...]) -> str:
+    """What there is where the path leads nowhere; the whole path that may have been meant, where the rest of it fits."""
+    known = available(repository, parts)
+    depth = len(split(known[0])) if known else 0
+    whole = [format_path([*split(one), *parts[depth:]]) for one in known]
+    fitting = [one for one in whole if _leads_somewhere(repository, one)]
+    meant = did_you_mean(format_path(parts), fitting) or did_you_mean(format_path(parts[:depth]), known)
+    return " ".join(part for part in (meant, alternatives("", known, "available")) if part)
+
+
+def _leads_somewhere(repository: dict[str, JsonValue], path: str) -> bool:
+    try:
+        lookup(repository, split(path))
+    except KeyError:
+        return False
+    return True

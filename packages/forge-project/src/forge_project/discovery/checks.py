@@ -2,20 +2,20 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from forge_project.attributes import ARTIFACT, REPO
+from forge_project.discovery.evaluated import Evaluated
+from forge_project.discovery.triggers import PatternError, branch_pattern
+from forge_project.durations import seconds
+from forge_project.paths import Part, path_parts
+from forge_project.problems import alternatives
+from forge_project.schema import RepositoryNames
 from forge_sdk.models.discovery import Diagnostic
 from forge_sdk.models.statuses import ArtifactType
 from forge_sdk.plugins.manager import Plugins
 
-from forge_project.attributes import ARTIFACT
-from forge_project.discovery.evaluated import Evaluated
-from forge_project.discovery.triggers import PatternError, branch_pattern
-from forge_project.durations import seconds
-from forge_project.paths import Part, PathError, split
-from forge_project.problems import alternatives
-from forge_project.schema import RepositoryNames
-
 MAX_TIMEOUT_S = 24 * 3600
-_FILLED_AT_DISCOVERY = frozenset({"name", "ci", "artifacts", "release"})
+_ATTRIBUTES = frozenset({ARTIFACT, REPO})
+_FILLED_AT_DISCOVERY = frozenset({("name",), ("ci",), ("artifacts",), ("release",)})
 
 
 def repository_problems(repository: Evaluated) -> Iterator[Diagnostic]:
@@ -24,6 +24,10 @@ def repository_problems(repository: Evaluated) -> Iterator[Diagnostic]:
         yield from _equal_names(repository, section)
     for phase in repository.names("phases"):
         yield from _timeout(repository, ("phases", phase, "timeout"))
+    for attribute in repository.attributes:
+        if attribute.name in _ATTRIBUTES:
+            message = f"@{attribute.name} has no value in the repository's own configuration"
+            yield repository.problem_at(attribute.position, message, kind="attribute", hint="write the value itself")
 
 
 def project_problems(project: Evaluated, required: Iterable[str]) -> Iterator[Diagnostic]:
@@ -44,7 +48,7 @@ def plugin_problems(project: Evaluated, names: RepositoryNames, plugins: Plugins
         path = ("artifacts", name)
         kind = project.at(*path, "type")
         producers = project.names(*path, "producer")
-        if len(producers) != 1:
+        if isinstance(project.at(*path, "producer"), dict) and len(producers) != 1:
             message = f"exactly one producer is needed, found {', '.join(producers) or 'none'}"
             yield project.problem((*path, "producer"), message, kind="producer", hint=_installed(plugins.producers))
         if not isinstance(kind, str) or kind not in set(ArtifactType):
@@ -69,8 +73,11 @@ def duplicate_projects(projects: Sequence[Evaluated]) -> Iterator[Diagnostic]:
         first = known.setdefault(name.lower(), project)
         if first is not project:
             place = first.position("name")
-            message = f"the project name {name!r} is taken by {first.file.path}:{place.line} ({first.at('name')!r})"
-            hint = "names must differ in more than upper and lower case"
+            message = f"the project name {name!r} is taken by {first.file.path}:{place.line}"
+            hint = "rename one of the two"
+            if first.at("name") != name:
+                message += f" ({first.at('name')!r})"
+                hint = "names must differ in more than upper and lower case"
             yield project.problem(("name",), message, kind="duplicate", hint=hint)
 
 
@@ -108,15 +115,22 @@ def _triggers(project: Evaluated) -> Iterator[Diagnostic]:
         path = ("release", "on", index)
         if not isinstance(trigger, dict):
             continue
-        if len({"branch", "tag"} & set(trigger)) != 1:
+        if len({"branch", "tag"} & set(trigger)) != 1 and not project.has_error_below(*path):
             hint = 'write {branch: "^main$"} or {tag: true}'
             yield project.problem(path, "a trigger has either a branch or a tag", kind="trigger", hint=hint)
         branch = trigger.get("branch")
         try:
             branch_pattern(branch if isinstance(branch, str) else "")
         except PatternError as error:
-            hint = "RE2 has no look-around and no back references"
-            yield project.problem((*path, "branch"), f"{branch!r} is {error}", kind="trigger", hint=hint)
+            yield project.problem(
+                (*path, "branch"), f"{branch!r} is {error}", kind="trigger", hint=_pattern_hint(error)
+            )
+
+
+def _pattern_hint(error: PatternError) -> str:
+    if "perl operator" in str(error) or "escape sequence" in str(error):
+        return "RE2 has no look-around and no back references"
+    return "any text is written .*" if "repetition" in str(error) else ""
 
 
 def _early_artifact_attributes(project: Evaluated) -> Iterator[Diagnostic]:
@@ -124,17 +138,10 @@ def _early_artifact_attributes(project: Evaluated) -> Iterator[Diagnostic]:
         if attribute.name != ARTIFACT:
             continue
         for path in attribute.paths:
-            if _first(path) in _FILLED_AT_DISCOVERY:
+            if path_parts(path)[:1] in _FILLED_AT_DISCOVERY:
                 message = f"{path}: @artifact has no value before the artifact is built"
                 hint = "use it below deployment only"
                 yield project.problem_at(attribute.position, message, kind="attribute", hint=hint, path=path)
-
-
-def _first(path: str) -> Part:
-    try:
-        return split(path)[0]
-    except PathError:
-        return ""
 
 
 def _unaccepted(project: Evaluated, path: tuple[Part, ...], kind: str, accepted: Iterable[str]) -> Iterator[Diagnostic]:

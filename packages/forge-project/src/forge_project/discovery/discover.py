@@ -4,10 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from forge_cue import Evaluator
-from forge_sdk.models.discovery import Diagnostic, DiscoveredProject, DiscoveryDocument, RepositoryConfiguration
-from forge_sdk.models.jobs import GitContext
-from forge_sdk.plugins.manager import Plugins
-
 from forge_project.attributes import ARTIFACT
 from forge_project.attributes.artifacts import ArtifactPaths
 from forge_project.discovery.checks import (
@@ -19,7 +15,7 @@ from forge_project.discovery.checks import (
 from forge_project.discovery.evaluated import Evaluated
 from forge_project.discovery.explanation import Explainer
 from forge_project.discovery.layout import ConfigurationFile, read_layout
-from forge_project.discovery.projects import artifacts, discovered_project
+from forge_project.discovery.projects import discovered_project, known_artifacts
 from forge_project.discovery.reader import ConfigurationReader
 from forge_project.discovery.repository import (
     check_version,
@@ -31,6 +27,9 @@ from forge_project.discovery.repository import (
 from forge_project.discovery.triggers import matched_triggers
 from forge_project.problems import configuration_error, sorted_diagnostics
 from forge_project.schema import RepositoryNames
+from forge_sdk.models.discovery import Diagnostic, DiscoveredProject, DiscoveryDocument, RepositoryConfiguration
+from forge_sdk.models.jobs import GitContext
+from forge_sdk.plugins.manager import Plugins
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,14 @@ class Discovery:
             yield from explainer.problems(project)
             yield from project_problems(project, required)
             yield from plugin_problems(project, repository.names or RepositoryNames(), self._plugins)
-            if not project.errors and repository.configuration is not None:
+            if repository.configuration is not None:
                 yield from self._attribute_problems(project, repository.configuration)
         yield from duplicate_projects(projects)
 
     def _attribute_problems(self, project: Evaluated, repository: RepositoryConfiguration) -> Iterator[Diagnostic]:
-        if any(len(project.names("artifacts", name, "producer")) != 1 for name in project.names("artifacts")):
+        if all(attribute.name != ARTIFACT for attribute in project.attributes):
             return
-        paths = ArtifactPaths(artifacts(project), repository, self._plugins)
+        paths = ArtifactPaths(known_artifacts(project), repository, self._plugins)
         found = (paths.problem(attribute) for attribute in project.attributes if attribute.name == ARTIFACT)
         yield from (problem for problem in found if problem is not None)
 

@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from forge_cue import Attribute, CueError, Position, format_path
-from forge_sdk.models.discovery import Diagnostic
 from pydantic import JsonValue
 
+from forge_cue import Attribute, CueError, Position, format_path
 from forge_project.discovery.layout import ConfigurationFile
-from forge_project.paths import Part, lookup
+from forge_project.paths import Part, lookup, path_parts
+from forge_sdk.models.discovery import Diagnostic
 
 
 @dataclass
 class Evaluated:
     """An evaluated file.
 
-    `value` is what could be read: with `errors` only a part of it, perhaps nothing, and not checked by the schema; without errors
-    it satisfies the schema.
+    `value` is what could be read: with `errors` (also such as are left out here, since an output fills the field later) a part of it,
+    perhaps nothing, and not checked by the schema; without them it satisfies the schema.
     """
 
     file: ConfigurationFile
@@ -28,7 +29,7 @@ class Evaluated:
     def at(self, *parts: Part) -> object:
         """The value at a path, `None` where there is none."""
         try:
-            return lookup(dict(self.value), parts)
+            return lookup(self.value, parts)
         except KeyError:
             return None
 
@@ -40,6 +41,19 @@ class Evaluated:
                 return found
         return Position(self.file.path, 1, 1)
 
+    def has_error_below(self, *parts: Part) -> bool:
+        """Whether an error stands at a path or below it, so that the value there is not whole."""
+        return any(path_parts(error.path)[: len(parts)] == parts for error in self.errors)
+
+    def line(self, place: Position) -> str:
+        """The line of the file's text at a place."""
+        lines = self.file.text.removeprefix("\ufeff").split("\n", place.line)
+        return lines[place.line - 1] if place.file == self.file.path and place.line <= len(lines) else ""
+
+    def text_at(self, place: Position) -> str:
+        """The rest of the line at a place."""
+        return self.line(place)[place.column - 1 :]
+
     def names(self, *parts: Part) -> list[str]:
         """The names of the fields of the struct at a path, in the order of the source text."""
         struct = self.at(*parts)
@@ -47,8 +61,12 @@ class Evaluated:
             return []
         if len(struct) == 1:
             return list(struct)
-        order = {path: index for index, path in enumerate(self.positions)}
+        order = self._order
         return sorted(struct, key=lambda name: order.get(format_path([*parts, name]), len(order)))
+
+    @cached_property
+    def _order(self) -> Mapping[str, int]:
+        return {path: index for index, path in enumerate(self.positions)}
 
     def problem(self, parts: tuple[Part, ...], message: str, *, kind: str, hint: str = "") -> Diagnostic:
         """A problem at a path of this file."""

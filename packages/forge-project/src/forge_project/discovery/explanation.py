@@ -3,18 +3,28 @@
 import re
 from collections.abc import Iterable
 
-from forge_cue import CueError, Position
+from forge_cue import CueError, Position, format_path
+from forge_project.attributes import ARTIFACT, REPO
+from forge_project.discovery.consequences import without_consequences
+from forge_project.discovery.evaluated import Evaluated
+from forge_project.discovery.hints import (
+    attribute_hint,
+    conflict_hint,
+    format_hint,
+    import_hint,
+    reference_hint,
+    syntax_hint,
+)
+from forge_project.discovery.messages import SCHEMA_FILES, is_mismatch, readable, unfit_choice
+from forge_project.discovery.unknown import unknown_plugins
+from forge_project.paths import Part, path_parts
+from forge_project.problems import alternatives, did_you_mean, merged_repetitions
+from forge_project.schema import RepositoryNames
 from forge_sdk.models.discovery import Diagnostic
 from forge_sdk.plugins.manager import Plugins
 
-from forge_project.discovery.evaluated import Evaluated
-from forge_project.discovery.fields import known_fields
-from forge_project.discovery.unknown import unknown_plugins, without_consequences
-from forge_project.paths import Part, PathError, split
-from forge_project.problems import alternatives, did_you_mean
-from forge_project.schema import RepositoryNames
-
-_SCHEMA_FILES = "forge:schema/"
+_ATTRIBUTES = frozenset({ARTIFACT, REPO})
+_MISSING = re.compile(r"required field missing: (.+)")
 _UNDEFINED = re.compile(r"undefined field: \"?([^\"]+)\"?")
 _NAME_HINT = (
     "names are letters and digits, with single dots, hyphens or underscores between them, at most 63 characters"
@@ -32,25 +42,32 @@ class Explainer:
     def problems(self, evaluated: Evaluated) -> list[Diagnostic]:
         """The diagnostics for all errors of a file."""
         unknown = unknown_plugins(evaluated, self._plugins)
-        errors = without_consequences(evaluated.errors, unknown)
-        return [*unknown.values(), *(self._explain(error, evaluated) for error in errors)]
+        by_attribute = {path for one in evaluated.attributes if one.name in _ATTRIBUTES for path in one.paths}
+        errors = without_consequences(evaluated.errors, unknown, by_attribute)
+        found = [self._explain(error, evaluated) for error in errors]
+        return [*unknown.values(), *merged_repetitions(found)]
 
     def _explain(self, error: CueError, evaluated: Evaluated) -> Diagnostic:
-        parts = _parts(error.path)
+        if match := _MISSING.fullmatch(error.message):
+            path = format_path([*path_parts(error.path), match[1]])
+            error = CueError("field is required but not present", path, error.positions, "required")
+        parts = path_parts(error.path)
         special = self._undefined(error, parts, evaluated) if error.kind == "reference" else None
         if error.kind == "not_allowed":
-            special = self._not_allowed(parts, evaluated)
+            special = self._not_allowed(error, parts, evaluated)
         if special is not None:
             return special
         prefix = f"{error.path}: " if error.path else ""
         place = _place(error, evaluated, parts)
-        hint = _hint(error, parts)
-        return evaluated.problem_at(place, prefix + error.message, kind=error.kind, hint=hint, path=error.path)
+        message = prefix + readable(error, parts, evaluated)
+        hint = _hint(error, parts, place, evaluated)
+        return evaluated.problem_at(place, message, kind=error.kind, hint=hint, path=error.path)
 
     def _undefined(self, error: CueError, parts: tuple[Part, ...], evaluated: Evaluated) -> Diagnostic | None:
         """A name that the schema's map lacks, where the value itself could not be read or stands in a plugin's fields."""
         match = _UNDEFINED.fullmatch(error.message)
-        if match is None or any(not place.file.startswith(_SCHEMA_FILES) for place in error.positions[1:]):
+        others = error.positions[1:]
+        if match is None or not others or any(not place.file.startswith(SCHEMA_FILES) for place in others):
             return None
         field, kind, installed = self._registry(parts)
         message = f"{kind} {match[1]!r} is not installed"
@@ -66,7 +83,7 @@ class Explainer:
             case _:
                 return "provider", "secret provider", self._plugins.secret_resolvers
 
-    def _not_allowed(self, parts: tuple[Part, ...], evaluated: Evaluated) -> Diagnostic | None:
+    def _not_allowed(self, error: CueError, parts: tuple[Part, ...], evaluated: Evaluated) -> Diagnostic | None:
         if not parts or isinstance(parts[-1], int):
             return None
         name = parts[-1]
@@ -83,51 +100,59 @@ class Explainer:
             case ("phases" | "publishers" | "artifacts", _) | ("ci", "phases", _) | ("ci", "phases", _, _):
                 message, hint = f"{name!r} can't be a name", _NAME_HINT
             case _:
-                message, hint = "field not allowed", self._field_hint(name, parts[:-1], evaluated)
-        return evaluated.problem(parts, message, kind="not_allowed", hint=hint)
-
-    def _field_hint(self, name: str, parent: tuple[Part, ...], evaluated: Evaluated) -> str:
-        known = known_fields(parent, evaluated, self._plugins, self._names)
-        return did_you_mean(name, known) or (alternatives(name, known, "fields") if known else "")
+                message, hint = "field not allowed", _field_hint(name, error.allowed)
+        place = evaluated.positions.get(format_path(parts)) or _place(error, evaluated, parts)
+        return evaluated.problem_at(place, f"{error.path}: {message}", kind="not_allowed", hint=hint, path=error.path)
 
 
-def _parts(path: str) -> tuple[Part, ...]:
-    try:
-        return split(path)
-    except PathError:
-        return ()
+def _field_hint(name: str, allowed: Iterable[str]) -> str:
+    known = list(allowed)
+    return did_you_mean(name, known) or (alternatives(name, known, "fields") if known else "")
 
 
 def _place(error: CueError, evaluated: Evaluated, parts: tuple[Part, ...]) -> Position:
     """The first place in a file of the user: the evaluator puts those first, but some errors have none."""
-    of_user = (place for place in error.positions if not place.file.startswith(_SCHEMA_FILES))
+    of_user = (place for place in error.positions if not place.file.startswith(SCHEMA_FILES))
     return next(of_user, evaluated.position(*parts))
 
 
-def _hint(error: CueError, parts: tuple[Part, ...]) -> str:
-    if error.kind == "required":
-        return f"add the field {parts[-1]!r}" if parts else "add the field"
-    if "=~" in error.message:
-        return _format_hint(parts)
-    return "give it a concrete value" if error.kind == "incomplete" else ""
-
-
-def _format_hint(parts: tuple[Part, ...]) -> str:
-    """What a text with a pattern of the platform's schema must look like."""
-    hint = ""
-    match parts:
-        case ("phases", _, "timeout") | ("ci", "phases", _, _, "timeout"):
-            hint = "write a duration such as 90s, 10m or 1h30m"
-        case ("forgeVersion",):
-            hint = 'write a version such as "v0.1.0"'
-        case ("name",):
-            hint = "letters, digits and hyphens, at most 63 characters, no hyphen at the ends"
-        case ("ci", "phases", _, _, "secrets", _, "env"):
-            hint = "write the name of an environment variable, such as API_TOKEN"
-        case ("deployment", "resources", _, "apiVersion"):
-            hint = 'write a version such as "v1" or "apps/v1"'
-        case ("deployment", "resources", _, "kind"):
-            hint = 'write a kind such as "Deployment"'
-        case ("deployment", "resources", _, "metadata", _):
-            hint = "letters, digits, dots and hyphens, beginning and ending with a letter or digit"
+def _hint(error: CueError, parts: tuple[Part, ...], place: Position, evaluated: Evaluated) -> str:
+    match error.kind:
+        case "required":
+            hint = f"add the field {str(parts[-1])!r}" if parts else "add the field"
+        case "syntax":
+            hint = syntax_hint(error, place, evaluated)
+        case "reference":
+            hint = reference_hint(error, place, evaluated)
+        case "import":
+            hint = import_hint(error)
+        case "incomplete":
+            hint = _open_hint(error, parts, evaluated)
+        case _:
+            hint = _value_hint(error, parts, place, evaluated)
     return hint
+
+
+def _value_hint(error: CueError, parts: tuple[Part, ...], place: Position, evaluated: Evaluated) -> str:
+    conflict = conflict_hint(error, place, evaluated)
+    if "@" in conflict:
+        return conflict
+    form = format_hint(parts) if "=~" in error.message or is_mismatch(error) else ""
+    return form or _choice_hint(error) or conflict
+
+
+def _choice_hint(error: CueError) -> str:
+    found = unfit_choice(error)
+    if found is None:
+        return ""
+    value, choices = found
+    return did_you_mean(value.strip('"'), [choice.strip('"') for choice in choices])
+
+
+def _open_hint(error: CueError, parts: tuple[Part, ...], evaluated: Evaluated) -> str:
+    if meant := attribute_hint(error.path, evaluated):
+        return meant
+    if parts[:1] != ("deployment",) and any(one.name == ARTIFACT for one in evaluated.attributes):
+        return "if it comes from an @artifact: that has no value before the artifact is built"
+    form = format_hint(parts) if "=~" in error.message else ""
+    return form or "give it a concrete value"

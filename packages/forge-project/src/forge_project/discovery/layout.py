@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from forge_sdk.models.discovery import Diagnostic
-
 from forge_project.source.tree import CONFIGURATION_FOLDER
+from forge_sdk.models.discovery import Diagnostic
 
 REPOSITORY_FILE = f"{CONFIGURATION_FOLDER}/repo.cue"
 _PROJECT_NAME = "project.cue"
@@ -64,11 +63,13 @@ def _file(layout: Layout, path: str, project_path: str, package: str, content: b
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        layout.problems.append(_problem(path, "the file is not UTF-8", "save it as UTF-8", line))
+        before = content[: error.start].decode("utf-8")
+        place = before.count("\n") + 1, len(before) - before.rfind("\n")
+        layout.problems.append(_problem(path, "the file is not UTF-8", "save it as UTF-8", place))
         return None
     return ConfigurationFile(path=path, project_path=project_path, package=package, text=text)
 
 
-def _problem(path: str, message: str, hint: str, line: int = 1) -> Diagnostic:
-    return Diagnostic(message=message, file=path, line=line, column=1, kind="layout", hint=hint)
+def _problem(path: str, message: str, hint: str, place: tuple[int, int] = (1, 1)) -> Diagnostic:
+    line, column = place
+    return Diagnostic(message=message, file=path, line=line, column=column, kind="layout", hint=hint)

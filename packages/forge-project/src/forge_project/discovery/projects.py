@@ -3,21 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
+from forge_project.attributes.artifacts import KnownArtifact
+from forge_project.discovery.evaluated import Evaluated
+from forge_project.durations import seconds
+from forge_project.paths import Part, path_parts
 from forge_sdk.models.discovery import (
     ArtifactDefinition,
     ArtifactPublisher,
     DiscoveredProject,
     MatchedTrigger,
     ProjectPhase,
+    ReleaseTrigger,
     StepDefinition,
     StepSecret,
 )
 from forge_sdk.models.statuses import ArtifactType
 from forge_sdk.secrets import SecretReference
 
-from forge_project.discovery.evaluated import Evaluated
-from forge_project.durations import seconds
-
+_ARTIFACT_DEPTH = 2
 _STEP_FIELDS = frozenset({"action", "priority", "timeout", "secrets"})
 
 
@@ -29,14 +32,41 @@ def discovered_project(project: Evaluated, triggers: tuple[MatchedTrigger, ...])
         phases=tuple(_phase(project, name) for name in project.names("ci", "phases")),
         artifacts=artifacts(project),
         triggers=triggers,
+        release_on=_release_triggers(project.at("release")),
         release_triggered=bool(triggers),
         deployment="deployment" in project.value,
     )
 
 
+def _release_triggers(release: object) -> tuple[ReleaseTrigger, ...]:
+    values = _struct(release)
+    return tuple(ReleaseTrigger.model_validate(found) for found in values.get("on", ()) if values.get("enabled", True))
+
+
 def artifacts(project: Evaluated) -> tuple[ArtifactDefinition, ...]:
     """The artifacts of a project without errors."""
     return tuple(_artifact(project, name) for name in project.names("artifacts"))
+
+
+def known_artifacts(project: Evaluated) -> list[KnownArtifact]:
+    """The artifacts of any project, also of one with errors."""
+    if not project.errors:
+        return [_known_artifact(project, name) for name in project.names("artifacts")]
+    written = [path_parts(path) for path in project.positions if path.startswith("artifacts.")]
+    names = dict.fromkeys([*project.names("artifacts"), *(str(path[1]) for path in written if _is_artifact(path))])
+    return [_known_artifact(project, name) for name in names]
+
+
+def _is_artifact(path: tuple[Part, ...]) -> bool:
+    return len(path) == _ARTIFACT_DEPTH and path[0] == "artifacts"
+
+
+def _known_artifact(project: Evaluated, name: str) -> KnownArtifact:
+    path = ("artifacts", name)
+    kind = project.at(*path, "type")
+    if project.has_error_below(*path) or kind not in set(ArtifactType):
+        return KnownArtifact(name, None)
+    return KnownArtifact(name, ArtifactType(str(kind)), project.names(*path, "publishers"))
 
 
 def waves(steps: list[StepDefinition]) -> tuple[tuple[StepDefinition, ...], ...]:

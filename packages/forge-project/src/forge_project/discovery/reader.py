@@ -1,27 +1,22 @@
-"""Evaluates the files of a layout, more than once where the first time does not give all that is to be known.
-
-A file with errors has no value, but what it says is needed for the checks that compare files: it is evaluated again without demanding
-concrete values, and if that fails without the schema.
-"""
+"""Evaluates the files of a layout, a second time only where values for its attributes are known after the first."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
-from forge_cue import CueError, EvaluationResult, Evaluator, Fill, Instance, Schema
-from forge_sdk.models.discovery import Diagnostic
-from forge_sdk.plugins.manager import Plugins
 from pydantic import JsonValue
 
+from forge_cue import CueError, EvaluationResult, Evaluator, Fill, Instance, Schema
 from forge_project.attributes import ARTIFACT, REPO
 from forge_project.attributes.repository import predicted_fills, repository_filling
 from forge_project.discovery.evaluated import Evaluated
 from forge_project.discovery.layout import ConfigurationFile
 from forge_project.evaluation import evaluate
-from forge_project.paths import PathError, split
+from forge_project.paths import path_parts
 from forge_project.schema import IMPORT_PATH, PACKAGE, RepositoryNames, compose
+from forge_sdk.models.discovery import Diagnostic
+from forge_sdk.plugins.manager import Plugins
 
 _DEFINITIONS = {"repo": "#Repository", "project": "#Project"}
-_SECTIONS_KNOWN_NOW = frozenset({"name", "ci", "artifacts", "release"})
+_SECTIONS_KNOWN_NOW = frozenset({("name",), ("ci",), ("artifacts",), ("release",)})
 Fills = Mapping[str, Sequence[Fill]]
 
 
@@ -34,8 +29,8 @@ class ConfigurationReader:
 
     async def repository(self, file: ConfigurationFile) -> Evaluated:
         """The evaluated `.forge/repo.cue`."""
-        run = _Run(self._evaluator, self._schema(None), {})
-        (found,) = await run.complete([file])
+        run = _Run(self._evaluator, self._schema(None), {}, artifacts_open=False)
+        (found,) = await run.evaluated([file])
         return found
 
     async def projects(
@@ -51,26 +46,26 @@ class ConfigurationReader:
         schema = self._schema(names)
         predicted = {file.path: predicted_fills(file.text, repository) for file in files}
         run = _Run(self._evaluator, schema, {path: list(fills.values()) for path, fills in predicted.items()})
-        found = await run.strict(files)
+        found = await run.evaluated(files)
         fillings = {one.file.path: repository_filling(one.attributes, repository) for one in found}
         missed = [one.file for one in found if _paths(one) - predicted[one.file.path].keys()]
         run = _Run(self._evaluator, schema, {path: filling.fills for path, filling in fillings.items()})
-        again = {one.file.path: one for one in await run.strict(missed)}
+        again = {one.file.path: one for one in await run.evaluated(missed)}
         found = [again.get(one.file.path, one) for one in found]
         for one in found:
             if fillings[one.file.path].unfilled:
                 one.errors = [error for error in one.errors if error.kind != "incomplete"]
         problems = [problem for filling in fillings.values() for problem in filling.problems]
-        return await run.completed(found), problems
+        return found, problems
 
     async def rendered(
         self, file: ConfigurationFile, names: RepositoryNames, fills: Callable[[Evaluated], Sequence[Fill]]
     ) -> Evaluated:
         """The evaluated project with all its attributes filled; every value must be concrete."""
         schema = self._schema(names)
-        (open_,) = await _Run(self._evaluator, schema, {}).strict([file])
+        (open_,) = await _Run(self._evaluator, schema, {}).evaluated([file])
         run = _Run(self._evaluator, schema, {file.path: fills(open_)}, artifacts_open=False)
-        (found,) = await run.strict([file])
+        (found,) = await run.evaluated([file])
         return found
 
     def _schema(self, names: RepositoryNames | None) -> Schema:
@@ -86,45 +81,29 @@ class _Run:
         self._fills = fills
         self._artifacts_open = artifacts_open
 
-    async def complete(self, files: Sequence[ConfigurationFile]) -> list[Evaluated]:
-        return await self.completed(await self.strict(files))
+    async def evaluated(self, files: Sequence[ConfigurationFile]) -> list[Evaluated]:
+        results = await self._evaluate(files)
+        return [self._checked(file, result) for file, result in zip(files, results, strict=True)]
 
-    async def strict(self, files: Sequence[ConfigurationFile]) -> list[Evaluated]:
-        results = await self._evaluate(files, checked=True, concrete=True)
-        return [self._evaluated(file, result) for file, result in zip(files, results, strict=True)]
-
-    async def completed(self, found: list[Evaluated]) -> list[Evaluated]:
-        for checked in (True, False):
-            found = await self._with_values(found, checked=checked)
-        return found
-
-    async def _with_values(self, found: list[Evaluated], *, checked: bool) -> list[Evaluated]:
-        files = [one.file for one in found if not one.value]
-        results = await self._evaluate(files, checked=checked, concrete=False)
-        added = dict(zip([file.path for file in files], results, strict=True))
-        return [_add(one, added[one.file.path]) if one.file.path in added else one for one in found]
-
-    async def _evaluate(
-        self, files: Sequence[ConfigurationFile], *, checked: bool, concrete: bool
-    ) -> list[EvaluationResult]:
+    async def _evaluate(self, files: Sequence[ConfigurationFile]) -> list[EvaluationResult]:
         instances = [
             Instance(
                 name=file.path,
                 package=file.package,
                 files={file.path: file.text},
-                schema=_DEFINITIONS[file.package] if checked else "",
-                require_concrete=concrete,
-                fills=self._fills.get(file.path, ()) if checked else (),
+                schema=_DEFINITIONS[file.package],
+                require_concrete=True,
+                fills=self._fills.get(file.path, ()),
             )
             for file in files
         ]
         return await evaluate(self._evaluator, instances, self._schema)
 
-    def _evaluated(self, file: ConfigurationFile, result: EvaluationResult) -> Evaluated:
+    def _checked(self, file: ConfigurationFile, result: EvaluationResult) -> Evaluated:
         may_be_open = self._artifacts_open and any(one.name == ARTIFACT for one in result.attributes)
         return Evaluated(
             file=file,
-            value=_struct(result.value),
+            value=_struct(result.partial if result.value is None else result.value),
             errors=[error for error in result.errors if not (may_be_open and _is_filled_later(error))],
             attributes=result.attributes,
             positions=result.positions,
@@ -135,18 +114,11 @@ def _paths(evaluated: Evaluated) -> set[str]:
     return {one.named.get("path", "") for one in evaluated.attributes if one.name == REPO}
 
 
-def _add(evaluated: Evaluated, result: EvaluationResult) -> Evaluated:
-    return replace(evaluated, value=_struct(result.value), positions=evaluated.positions or result.positions)
-
-
 def _is_filled_later(error: CueError) -> bool:
     """Whether an error says only that an artifact's output is not known yet."""
     if error.kind != "incomplete":
         return False
-    try:
-        return split(error.path)[0] not in _SECTIONS_KNOWN_NOW
-    except PathError:
-        return True
+    return path_parts(error.path)[:1] not in _SECTIONS_KNOWN_NOW
 
 
 def _struct(value: object) -> Mapping[str, JsonValue]:

@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import JsonValue
+
+from forge_project.discovery.evaluated import Evaluated
+from forge_project.discovery.versions import Version
+from forge_project.durations import seconds
+from forge_project.problems import configuration_error
+from forge_project.schema import RepositoryNames
 from forge_sdk.errors import ErrorCode
 from forge_sdk.models.discovery import (
     Diagnostic,
@@ -12,13 +19,6 @@ from forge_sdk.models.discovery import (
     RepositoryConfiguration,
 )
 from forge_sdk.secrets import SecretReference
-from pydantic import JsonValue
-
-from forge_project.discovery.evaluated import Evaluated
-from forge_project.discovery.versions import Version
-from forge_project.durations import seconds
-from forge_project.problems import configuration_error
-from forge_project.schema import RepositoryNames
 
 _PUBLISHER_FIELDS = frozenset({"type", "credentials"})
 _PHASE_DEFAULTS: Mapping[str, JsonValue] = {"timeout": "30m", "description": "", "required": False}
@@ -37,13 +37,14 @@ def check_version(repository: Evaluated, platform_version: str) -> list[Diagnost
     if written is None:
         return []
     platform = Version.parse(platform_version)
-    message = f"is {text}, the platform has version {platform_version}"
     if written.major != platform.major:
+        message = f"{text} is another major version than the platform's {platform_version}"
         hint = f"set it to a version v{platform.major}.x.y, or use a platform of version v{written.major}"
         problem = repository.problem(("forgeVersion",), message, kind="version", hint=hint)
         raise configuration_error([problem], code=ErrorCode.VERSION_UNSUPPORTED)
     if written.minor > platform.minor:
-        hint = "features of the newer version are unknown here"
+        message = f"{text} is newer than the platform's {platform_version}"
+        hint = "what is new in it is unknown here"
         return [repository.problem(("forgeVersion",), message, kind="version", hint=hint)]
     return []
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-import re2  # type: ignore[import-untyped]
+import re2
+
 from forge_sdk.models.discovery import MatchedTrigger
 from forge_sdk.models.jobs import GitContext
 from forge_sdk.models.statuses import ReleaseTriggerType, TriggerType

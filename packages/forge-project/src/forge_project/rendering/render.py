@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forge_cue import Evaluator, Fill
-from forge_sdk.errors import ConfigurationError, ErrorCode
-from forge_sdk.models.discovery import Diagnostic
-from forge_sdk.plugins.manager import Plugins
 from pydantic import JsonValue
 
+from forge_cue import Evaluator, Fill
 from forge_project.attributes.artifacts import artifact_filling
 from forge_project.attributes.repository import repository_filling
 from forge_project.discovery.discover import Discovery, ReadRepository
@@ -20,8 +17,11 @@ from forge_project.discovery.reader import ConfigurationReader
 from forge_project.discovery.repository import repository_values
 from forge_project.problems import COMPONENT, alternatives, configuration_error
 from forge_project.rendering.manifests import manifest
-from forge_project.rendering.resources import duplicate_resources, file_names, resources
+from forge_project.rendering.resources import file_names, resource_problems, resources
 from forge_project.schema import RepositoryNames
+from forge_sdk.errors import ConfigurationError, ErrorCode
+from forge_sdk.models.discovery import Diagnostic
+from forge_sdk.plugins.manager import Plugins
 
 Outputs = Mapping[str, Mapping[str, JsonValue]]
 
@@ -67,7 +67,8 @@ class Rendering:
         # A field whose attribute has no value is incomplete, which need not be said twice.
         project.errors = [one for one in project.errors if one.kind != "incomplete" or one.path not in unfilled]
         problems += explainer.problems(project)
-        _stop_at(problems or list(duplicate_resources(project)))
+        _stop_at(problems)
+        _stop_at(await asyncio.to_thread(resource_problems, project))
         return project
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from forge_sdk.models.discovery import Diagnostic
-
 from forge_project.discovery.evaluated import Evaluated
+from forge_project.rendering.kubernetes import schema_problems
+from forge_sdk.models.discovery import Diagnostic
 
 _MAX_FILE_NAME = 200
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
@@ -22,7 +22,12 @@ def resources(project: Evaluated) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def duplicate_resources(project: Evaluated) -> Iterator[Diagnostic]:
+def resource_problems(project: Evaluated) -> list[Diagnostic]:
+    """Everything that is wrong with the objects of a project without errors."""
+    return [*_duplicates(project), *schema_problems(project, _PATH, resources(project))]
+
+
+def _duplicates(project: Evaluated) -> Iterator[Diagnostic]:
     """Objects with the kind, name and namespace of an earlier one."""
     known: dict[tuple[str, str, str], int] = {}
     for index, resource in enumerate(resources(project)):

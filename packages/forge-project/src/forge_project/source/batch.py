@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge_sdk.errors import ErrorCode, PlatformError
-
 from forge_project.source.tree import COMPONENT
+from forge_sdk.errors import ErrorCode, PlatformError
 
 _STREAM_LIMIT = 1024 * 1024
 _END_TIMEOUT_S = 5.0
@@ -27,16 +26,18 @@ class ObjectReader:
     """Reads objects of one repository, in the order in which they are asked for."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("the process must have pipes for its input and output")
+        self._stdin = process.stdin
+        self._buffer = _Buffer(process.stdout)
 
     async def read(self, names: Sequence[bytes], max_bytes: int) -> AsyncGenerator[GitObject | None]:
         """The object of each name (an object id, or `commit^{tree}`); `None` where there is none.
 
         Larger ones than `max_bytes` come without content.
         """
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         # Asked for while answers are read: with both pipes full neither side would go on.
-        asking = asyncio.create_task(self._ask(self._process.stdin, names))
+        asking = asyncio.create_task(self._ask(names))
         try:
             for _ in names:
                 yield await self._answer(max_bytes)
@@ -45,14 +46,13 @@ class ObjectReader:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
 
-    async def _ask(self, stdin: asyncio.StreamWriter, names: Sequence[bytes]) -> None:
+    async def _ask(self, names: Sequence[bytes]) -> None:
         for chunk in _chunks(names):
-            stdin.write(b"".join(name + b"\n" for name in chunk))
-            await stdin.drain()
+            self._stdin.write(b"".join(name + b"\n" for name in chunk))
+            await self._stdin.drain()
 
     async def _answer(self, max_bytes: int) -> GitObject | None:
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        header = (await self._process.stdout.readline()).split()
+        header = (await self._buffer.line()).split()
         if not header:
             raise PlatformError(
                 "git cat-file ended early: check the object store with git fsck",
@@ -62,19 +62,54 @@ class ObjectReader:
         if header[-1] in (b"missing", b"ambiguous"):
             return None
         size = int(header[2])
-        content = await self._content(self._process.stdout, size, max_bytes)
-        return GitObject(type=header[1].decode("ascii"), content=content)
-
-    async def _content(self, stdout: asyncio.StreamReader, size: int, max_bytes: int) -> bytes | None:
         if size <= max_bytes:
-            return (await stdout.readexactly(size + 1))[:-1]
-        left = size + 1
-        while left > 0:
-            passed = await stdout.read(min(left, _STREAM_LIMIT))
-            if not passed:
-                raise asyncio.IncompleteReadError(b"", left)
-            left -= len(passed)
-        return None
+            content = (await self._buffer.exactly(size + 1))[:-1]
+            return GitObject(type=header[1].decode("ascii"), content=content)
+        await self._buffer.skip(size + 1)
+        return GitObject(type=header[1].decode("ascii"), content=None)
+
+
+class _Buffer:
+    """Takes lines and contents out of what has arrived: waiting for each by itself would take most of the time."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        self._stream = stream
+        self._arrived = b""
+        self._at = 0
+
+    async def line(self) -> bytes:
+        """The next line; an empty text at the end of the stream."""
+        while (end := self._arrived.find(b"\n", self._at)) < 0:
+            if not await self._more():
+                return b""
+        line = self._arrived[self._at : end]
+        self._at = end + 1
+        return line
+
+    async def exactly(self, size: int) -> bytes:
+        parts = []
+        while size > 0:
+            part = self._arrived[self._at : self._at + size]
+            parts.append(part)
+            self._at += len(part)
+            size -= len(part)
+            if size > 0 and not await self._more():
+                raise asyncio.IncompleteReadError(b"".join(parts), size)
+        return b"".join(parts)
+
+    async def skip(self, size: int) -> None:
+        while size > 0:
+            passed = min(size, len(self._arrived) - self._at)
+            self._at += passed
+            size -= passed
+            if size > 0 and not await self._more():
+                raise asyncio.IncompleteReadError(b"", size)
+
+    async def _more(self) -> bool:
+        arrived = await self._stream.read(_STREAM_LIMIT)
+        self._arrived = self._arrived[self._at :] + arrived
+        self._at = 0
+        return bool(arrived)
 
 
 @asynccontextmanager

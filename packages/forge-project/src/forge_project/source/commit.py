@@ -7,9 +7,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
-from forge_sdk.identifiers import SHA_PATTERN
-
 from forge_project.source.batch import ObjectReader, object_reader
 from forge_project.source.tree import (
     COMPONENT,
@@ -20,6 +17,8 @@ from forge_project.source.tree import (
     is_read,
     too_large,
 )
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
+from forge_sdk.identifiers import SHA_PATTERN
 
 _FORGE = CONFIGURATION_FOLDER.encode()
 _ID_BYTES = 20

@@ -7,8 +7,6 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
-
 from forge_project.source.tree import (
     COMPONENT,
     CONFIGURATION_FOLDER,
@@ -18,6 +16,7 @@ from forge_project.source.tree import (
     is_read,
     too_large,
 )
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
 
 _PATTERN = f":(top,glob)**/{CONFIGURATION_FOLDER}/**"
 # Deleted since it was tracked, a link, below a link, or a pipe.

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +48,15 @@ class Index:
     def __init__(self, index_url: str, upload_url: str, credentials: Credentials | None) -> None:
         self.index_url, self._upload_url, self._credentials = index_url, upload_url, credentials
 
-    def digest_of(self, project: str, filename: str) -> str | None:
-        """The digest (`sha256:<hex>`) of a file of the index, `None` where it has none of that name."""
+    def digests_of(self, project: str, filenames: Collection[str]) -> dict[str, str]:
+        """The digests (`sha256:<hex>`) of those files that the index has, by name.
+
+        What the index itself says counts; a file of which it gives no SHA-256 is downloaded.
+        """
         with self._session() as session, PyPISimple(self.index_url, session=session) as simple:
-            package = self._find(simple, project, filename)
-            if package is None:
-                return None
-            listed = (package.digests or {}).get("sha256")
-            return f"sha256:{listed or self._downloaded_digest(session, package)}"
+            listed = {package.filename: package for package in self._packages(simple, project)}
+            found = {name: listed[name] for name in filenames if name in listed}
+            return {name: f"sha256:{self._digest(session, package)}" for name, package in found.items()}
 
     def upload(self, path: Path) -> None:
         """Upload one file. Raises `TakenError` where its name may be taken, else a `PlatformError` that says what was refused."""
@@ -80,22 +82,27 @@ class Index:
             repository.close()
         self._check(response, path.name)
 
-    def _find(self, simple: PyPISimple, project: str, filename: str) -> DistributionPackage | None:
+    def _packages(self, simple: PyPISimple, project: str) -> list[DistributionPackage]:
         try:
-            page = simple.get_project_page(project, timeout=TIMEOUT)
+            packages: list[DistributionPackage] = simple.get_project_page(project, timeout=TIMEOUT).packages
         except NoSuchProjectError:
-            return None
+            return []
         except requests.HTTPError as error:
             if error.response is not None:
-                self._check(error.response, filename)
-            raise PlatformError(f"the index at {self.index_url} gave no answer that can be used", code=ErrorCode.PUBLISH_FAILED) from error
+                self._check(error.response, project)
+            raise PlatformError(
+                f"the index at {self.index_url} gave no answer that can be used", code=ErrorCode.PUBLISH_FAILED
+            ) from error
         except requests.RequestException as error:
             raise TransientError(f"the index at {self.index_url} can't be reached: {type(error).__name__}") from error
         except (UnsupportedRepoVersionError, UnsupportedContentTypeError) as error:
             raise PlatformError(
                 f"{self.index_url} is no package index: {error}", code=ErrorCode.PUBLISH_FAILED
             ) from error
-        return next((package for package in page.packages if package.filename == filename), None)
+        return packages
+
+    def _digest(self, session: requests.Session, package: DistributionPackage) -> str:
+        return str((package.digests or {}).get("sha256") or self._downloaded_digest(session, package))
 
     def _downloaded_digest(self, session: requests.Session, package: DistributionPackage) -> str:
         digest, size = hashlib.sha256(), 0

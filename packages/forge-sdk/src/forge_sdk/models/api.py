@@ -1,20 +1,23 @@
 """Bodies of the Platform API: requests are closed, answers may grow."""
 
+import re
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from forge_sdk.identifiers import PROJECT_PATTERN, REPOSITORY_PATTERN, SHA_PATTERN
 from forge_sdk.models.artifacts import PublisherResult
 from forge_sdk.models.base import ClosedModel, VersionedModel, WireModel
 from forge_sdk.models.discovery import MatchedTrigger
 from forge_sdk.models.error import ErrorDetail
+from forge_sdk.models.plugins import PluginDescription, PluginProblem
 from forge_sdk.models.statuses import (
     AliasType,
     ArtifactType,
     AttemptState,
+    DeploymentIntent,
     DeploymentStatus,
     ExecutionStatus,
     PublicationState,
@@ -29,6 +32,19 @@ RepositoryName = Annotated[str, Field(pattern=REPOSITORY_PATTERN)]
 CommitSha = Annotated[str, Field(pattern=SHA_PATTERN)]
 ProjectName = Annotated[str, Field(pattern=PROJECT_PATTERN)]
 GitName = Annotated[str, Field(min_length=1, max_length=255)]
+EnvironmentName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+_TAKEN_FORMS = re.compile(r"[0-9]+|[0-9a-f]{7,40}")
+
+
+def _not_a_number_or_sha(alias: str) -> str:
+    if _TAKEN_FORMS.fullmatch(alias):
+        raise ValueError("must not look like a release number or the beginning of a SHA")
+    return alias
+
+
+CustomAlias = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128), AfterValidator(_not_a_number_or_sha)
+]
 
 
 class RegisterRepository(ClosedModel):
@@ -73,6 +89,12 @@ class CreateRun(ClosedModel):
     github_context: GithubContext | None = None
 
 
+class RetryRun(ClosedModel):
+    """Body of `POST /v1/runs/{id}/retry`; with `failed` only what did not succeed is repeated."""
+
+    failed: bool = False
+
+
 class Step(WireModel):
     """A step of a task; `logs_available` says whether `GET /v1/steps/{id}/logs` has something."""
 
@@ -96,6 +118,7 @@ class Task(WireModel):
     status: ExecutionStatus
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    error: ErrorDetail | None = None
     steps: tuple[Step, ...] = ()
 
 
@@ -112,7 +135,11 @@ class Phase(WireModel):
 
 
 class RunSummary(VersionedModel):
-    """A run without what is below it."""
+    """A run without what is below it.
+
+    `based_on` is the run whose successful work this attempt reuses, `waiting_for` the one that has to end first,
+    `superseded_by` the newer one that cancelled this.
+    """
 
     id: UUID
     repository: str
@@ -126,7 +153,19 @@ class RunSummary(VersionedModel):
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    based_on: UUID | None = None
+    waiting_for: UUID | None = None
+    superseded_by: UUID | None = None
     error: ErrorDetail | None = None
+
+
+class JobLog(WireModel):
+    """The log of a job that has no steps; `id` is the job's, under which `GET /v1/steps/{id}/logs` has it."""
+
+    id: UUID
+    phase: str
+    project: str
+    step: str
 
 
 class ArtifactProgress(WireModel):
@@ -168,6 +207,7 @@ class Run(RunSummary):
     attempts: tuple[ReleaseAttempt, ...] = ()
     releases: tuple["Release", ...] = ()
     deployments: tuple["Deployment", ...] = ()
+    logs: tuple[JobLog, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -207,19 +247,83 @@ class Release(VersionedModel):
     triggers: tuple[MatchedTrigger, ...] = ()
     artifacts: tuple[ReleaseArtifact, ...] = ()
     deployments: tuple["Deployment", ...] = ()
+    publications: tuple[Publication, ...] = ()
+
+
+class CreateRelease(ClosedModel):
+    """Body of `POST /v1/releases`: a release of a project at a commit, with further names for it.
+
+    A name can't look like a number or like the beginning of a SHA.
+    """
+
+    repository: RepositoryName
+    project: ProjectName
+    commit_sha: CommitSha
+    branch: GitName | None = None
+    tag: GitName | None = None
+    aliases: tuple[CustomAlias, ...] = Field(default=(), max_length=20)
+
+
+class RetryRelease(ClosedModel):
+    """Body of `POST /v1/releases/.../retry`: unfinished publishers are called again, with the sealed copy of the artifact.
+
+    With `rebuild` every artifact is built again and every publisher is called.
+    """
+
+    rebuild: bool = False
+
+
+class RequestedRelease(VersionedModel):
+    """A release that was asked for; `status` is `pending` while the run `run_id` makes it or goes on with it."""
+
+    canonical_id: str
+    status: Literal["pending", "complete", "partial"]
+    run_id: UUID | None = None
+    id: UUID | None = None
+    release_number: int | None = None
+    oci_uri: str | None = None
+    oci_digest: str | None = None
+    aliases: tuple[ReleaseAlias, ...] = ()
+    deployments: tuple["Deployment", ...] = ()
 
 
 class CreateDeployment(ClosedModel):
-    """Body of `POST /v1/deployments`; `release` is an alias, a number, a SHA or a SHA prefix of 7 or more digits."""
+    """Body of `POST /v1/deployments`; `release` is an alias, a number, a SHA or a SHA prefix of 7 or more digits.
 
-    environment: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
+    `rollback` goes back to an earlier release (default: the one that was active before), `allow_divergent` to one whose
+    commit doesn't descend from what is deployed; both hold automatic deployments there.
+    """
+
+    environment: EnvironmentName
     repository: RepositoryName
     project: ProjectName
-    release: str = Field(min_length=1, max_length=255)
+    release: str | None = Field(default=None, min_length=1, max_length=255)
+    rollback: bool = False
+    allow_divergent: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.release is None and not self.rollback:
+            raise ValueError("release is missing: only a rollback goes without")
+        if self.rollback and self.allow_divergent:
+            raise ValueError("rollback and allow_divergent exclude each other")
+        return self
+
+
+class Hold(VersionedModel):
+    """While it stands, nothing is deployed automatically to this environment for this project."""
+
+    environment: str
+    repository: str
+    project: str
+    reason: str
+    set_by: str
+    created_at: datetime
+    deployment_id: UUID | None = None
 
 
 class Deployment(VersionedModel):
-    """A deployment of a release to an environment."""
+    """A deployment of a release to an environment; `intent` says that it was meant to go back or sideways."""
 
     id: UUID
     environment: str
@@ -234,6 +338,7 @@ class Deployment(VersionedModel):
     created_at: datetime
     deployed_at: datetime | None = None
     gitops_commit_sha: str | None = None
+    intent: DeploymentIntent | None = None
     error: ErrorDetail | None = None
 
 
@@ -290,24 +395,6 @@ class AttemptUpdate(ClosedModel):
     logs_key: str | None = None
 
 
-class PluginDescription(WireModel):
-    """One installed plugin object."""
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    schema_digest: str
-
-
-class PluginProblem(WireModel):
-    """A plugin distribution that could not be used, and why."""
-
-    distribution: str
-    version: str
-    message: str
-
-
 class PluginSet(WireModel):
     """What one service has installed."""
 
@@ -317,9 +404,10 @@ class PluginSet(WireModel):
 
 
 class RegisterPlugins(ClosedModel):
-    """Body of `PUT /v1/internal/plugins/{service}`: what a worker found at its start."""
+    """Body of `PUT /v1/internal/plugins/{service}`: what a worker found at its start, and the jobs that it runs at once."""
 
     pools: tuple[str, ...]
+    slots: dict[str, Annotated[int, Field(ge=1, le=100_000)]] = Field(default_factory=dict)
     plugins: tuple[PluginDescription, ...] = ()
     problems: tuple[PluginProblem, ...] = ()
 
@@ -329,6 +417,23 @@ class Environment(VersionedModel):
 
     name: str
     policy: dict[str, JsonValue]
+
+
+class AuditRecord(VersionedModel):
+    """An event of the audit log; `hash` covers everything in it, `previous_hash` is that of the event before it."""
+
+    sequence: int
+    id: UUID
+    occurred_at: datetime
+    actor: str
+    action: str
+    subject: str
+    request_id: str | None = None
+    trace_id: str | None = None
+    before: dict[str, JsonValue] | None = None
+    after: dict[str, JsonValue] | None = None
+    previous_hash: str
+    hash: str
 
 
 class Plugins(VersionedModel):

@@ -112,14 +112,26 @@ class MatchedTrigger(CamelModel):
     tag: str | None = None
 
 
+class ReleaseTrigger(CamelModel):
+    """When a project is released: by pushes to branches that match the pattern, or by its tags."""
+
+    branch: str | None = None
+    tag: bool | None = None
+
+
 class DiscoveredProject(CamelModel):
-    """A project of the commit; `path` is relative to the repository's root, `.` for the root itself."""
+    """A project of the commit; `path` is relative to the repository's root, `.` for the root itself.
+
+    `release_on` are all its triggers (nothing where it is never released), `triggers` those that matched the event of the
+    discovery.
+    """
 
     name: str
     path: str
     phases: tuple[ProjectPhase, ...] = ()
     artifacts: tuple[ArtifactDefinition, ...] = ()
     triggers: tuple[MatchedTrigger, ...] = ()
+    release_on: tuple[ReleaseTrigger, ...] | None = None
     release_triggered: bool = False
     deployment: bool = False
 

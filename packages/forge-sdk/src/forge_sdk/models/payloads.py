@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue
 
-from forge_sdk.models.artifacts import ArtifactRecord, Digest
+from forge_sdk.models.artifacts import ArtifactRecord, Digest, PublisherResult
 from forge_sdk.models.base import WireModel
 from forge_sdk.models.discovery import ArtifactDefinition, PublisherDefinition, StepSecret
 from forge_sdk.models.error import ErrorDetail
@@ -54,13 +54,19 @@ class CiOutput(WireModel):
 
 
 class ArtifactPayload(WireModel):
-    """Build, seal and publish one artifact of the release that is being made."""
+    """Build, seal and publish one artifact of the release that is being made.
+
+    `published` are results of earlier tries that stand: these publishers are not called again. With `rebuild` a sealed
+    copy is not used.
+    """
 
     release_id: UUID
     project: str
     project_path: str
     artifact: ArtifactDefinition
     publishers: tuple[PublisherDefinition, ...] = ()
+    published: tuple[PublisherResult, ...] = ()
+    rebuild: bool = False
 
 
 class ArtifactJobOutput(WireModel):
@@ -89,12 +95,18 @@ class ReleaseJobOutput(WireModel):
 
 
 class DeploymentPayload(WireModel):
-    """Commit the pointer of a release to the GitOps repository."""
+    """Commit the pointer of a release to the GitOps repository.
+
+    The release's commit must be `must_descend_from`, or a descendant of it, where that is given; with
+    `require_signature` the release image must be signed by the platform's key.
+    """
 
     deployment_id: UUID
     environment: str
     slug: str
     pointer: ReleasePointer
+    must_descend_from: str | None = None
+    require_signature: bool = True
 
 
 class DeploymentJobOutput(WireModel):

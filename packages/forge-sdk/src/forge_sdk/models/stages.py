@@ -46,7 +46,8 @@ class StageQuery(ClosedModel):
 class StageJobs(WireModel):
     """What is to do now in a stage.
 
-    `jobs` have no recorded result yet; with `withdraw` they are only cancelled and collected. `outputs` is what the
+    `jobs` have no recorded result yet; with `withdraw` they are only cancelled and collected. An open stage without jobs
+    waits for another run: ask again at once. `at_once` is how many may be with the workers at a time. `outputs` is what the
     workflow reads at the end of the stage; `error` says why it failed or was cancelled.
     """
 
@@ -55,6 +56,7 @@ class StageJobs(WireModel):
     jobs: tuple[Job, ...] = ()
     fail_fast: bool = True
     withdraw: bool = False
+    at_once: int | None = None
     error: ErrorDetail | None = None
     outputs: dict[str, str] = Field(default_factory=dict)
 

@@ -86,6 +86,13 @@ class DeploymentStatus(StrEnum):
     REFUSED = "refused"
 
 
+class DeploymentIntent(StrEnum):
+    """Why a deployment may move a pointer to a commit that doesn't descend from the one before."""
+
+    ROLLBACK = "rollback"
+    DIVERGENT = "divergent"
+
+
 class AliasType(StrEnum):
     """Kind of another name of a release."""
 

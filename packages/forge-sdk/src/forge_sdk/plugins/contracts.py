@@ -127,7 +127,10 @@ class SecretResolver(Protocol):
 
     @property
     def schema(self) -> str:
-        """CUE struct of the reference's fields, without `provider`."""
+        """CUE struct of the reference's fields, without `provider`.
+
+        No field may be named `env`: in a step's list of secrets that names the variable which the step gets.
+        """
 
     @property
     def configuration(self) -> type[BaseModel]:

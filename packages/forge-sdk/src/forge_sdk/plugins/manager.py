@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from forge_sdk import SDK_VERSION
 from forge_sdk.errors import ErrorCode, PlatformError
-from forge_sdk.models.api import PluginDescription, PluginProblem
+from forge_sdk.models.plugins import PluginDescription, PluginProblem
 from forge_sdk.plugins import hookspecs
 from forge_sdk.plugins.contracts import Producer, Publisher, SecretResolver, StepAction
 

@@ -18,15 +18,18 @@ MAX_FILE = 1 << 20
 
 
 class LocalReference(ClosedModel):
-    """Fields of a reference with `provider: "local"`: exactly one of `key` (in the file) and `env`."""
+    """Fields of a reference with `provider: "local"`: exactly one of `key` (in the file) and `variable` (of the environment).
+
+    The field is not called `env`: in a step's list of secrets `env` names the variable that the step gets.
+    """
 
     key: str | None = Field(default=None, min_length=1, max_length=255)
-    env: str | None = Field(default=None, pattern=r"^FORGE_SECRET_[A-Z0-9_]+$")
+    variable: str | None = Field(default=None, pattern=r"^FORGE_SECRET_[A-Z0-9_]+$")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.key is None) == (self.env is None):
-            raise ValueError("give exactly one of key and env")
+        if (self.key is None) == (self.variable is None):
+            raise ValueError("give exactly one of key and variable")
         return self
 
 
@@ -46,7 +49,7 @@ class LocalResolver:
 	// Name in the file that the platform's settings give.
 	key?: string
 	// Environment variable of the worker.
-	env?: =~"^FORGE_SECRET_[A-Z0-9_]+$"
+	variable?: =~"^FORGE_SECRET_[A-Z0-9_]+$"
 }"""
 
     async def resolve(self, reference: SecretReference, context: ResolverContext) -> Secret:
@@ -55,8 +58,8 @@ class LocalResolver:
             fields = LocalReference.model_validate(reference.fields)
         except ValidationError as error:
             raise ConfigurationError(f"secret reference {reference}: {error.errors()[0]['msg']}") from error
-        if fields.env is not None:
-            return _from_environment(reference, fields.env)
+        if fields.variable is not None:
+            return _from_environment(reference, fields.variable)
         file = context.settings.file if isinstance(context.settings, LocalSettings) else None
         if file is None:
             raise _unresolved(reference, "no file is configured: set plugins.local.file")

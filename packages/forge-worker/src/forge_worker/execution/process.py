@@ -109,9 +109,30 @@ async def _pipe() -> tuple[_Pipe, int]:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=CHUNK)
     transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+        lambda: asyncio.StreamReaderProtocol(reader), _ReadEnd(read_end, is_closed_by_loop=_closes_descriptors(loop))
     )
     return _Pipe(reader, transport), write_end
+
+
+class _ReadEnd:
+    """A descriptor for `connect_read_pipe`, which is closed once.
+
+    uvloop closes the descriptor and then the file, by whose number another thread may have opened something meanwhile.
+    """
+
+    def __init__(self, descriptor: int, *, is_closed_by_loop: bool) -> None:
+        self._descriptor, self._is_closed_by_loop = descriptor, is_closed_by_loop
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        if not self._is_closed_by_loop:
+            os.close(self._descriptor)
+
+
+def _closes_descriptors(loop: asyncio.AbstractEventLoop) -> bool:
+    return type(loop).__module__.partition(".")[0] == "uvloop"
 
 
 async def _start(

@@ -3,9 +3,11 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forge_sdk import telemetry
 from forge_sdk.errors import ErrorCode, PlatformError, TransientError
 from forge_sdk.secrets import Masker, Secret
 from forge_worker.execution.process import run_process
@@ -14,6 +16,8 @@ from forge_worker.git.failures import COMPONENT, git_failure
 TIMEOUT_S = 600.0
 MAX_OUTPUT = 64 * 2**20
 MAX_ERRORS = 64 * 1024
+REMOTE = {"clone", "fetch", "push"}
+"""Commands that talk to another machine and so stand in traces."""
 PROTOCOLS = "https:ssh"
 LOCAL_PROTOCOLS = "https:ssh:http:git:file"
 SETTINGS = {
@@ -91,9 +95,11 @@ class Git:
         Raises `PlatformError` (`git_failed`) with git's own words, transient where the network was at fault or time ran
         out, `AuthenticationError` where credentials were refused; credentials are masked.
         """
-        exit_code, output, text = await self._run(arguments, input, timeout_s, max_output)
-        if exit_code != 0:
-            raise git_failure(arguments[0], exit_code, self._masked(text))
+        traced = telemetry.span(f"git {arguments[0]}", kind="client") if arguments[0] in REMOTE else nullcontext()
+        with traced:
+            exit_code, output, text = await self._run(arguments, input, timeout_s, max_output)
+            if exit_code != 0:
+                raise git_failure(arguments[0], exit_code, self._masked(text))
         return output
 
     async def succeeds(self, *arguments: str) -> bool:

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from forge_oci.core.names import repository_path, tracking_tag
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, as_platform_error
 from forge_sdk.models.api import AttemptUpdate
 from forge_sdk.models.artifacts import ArtifactRecord, CreateArtifactRequest, CreateArtifactResponse, PublisherResult
@@ -24,9 +26,10 @@ from forge_worker.plugin_contexts import producer_context
 from forge_worker.publications import attach_publications
 from forge_worker.publishing import Publishing, Target, preflight, targets
 from forge_worker.sbom import Sbom, make_sbom
+from forge_worker.sealing.awaiting import signature_awaited
 from forge_worker.sealing.copies import Built, SealedCopies
 from forge_worker.sealing.facts import sealed_facts
-from forge_worker.sealing.tracking import Sealed, seal
+from forge_worker.sealing.tracking import Sealed, check_sealed, seal
 from forge_worker.settings import validated
 from forge_worker.staging import job_folder
 from forge_worker.verification import VerifiedArtifact, verify_artifact
@@ -50,6 +53,7 @@ class ArtifactState:
     warnings: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)  # preflight
     built: Built | None = None  # restore, else build
+    is_restored: bool = False  # restore
     worktree: Path | None = None  # checkout
     environment: dict[str, str] = field(default_factory=dict)  # checkout
     verified: VerifiedArtifact | None = None  # verify
@@ -113,6 +117,8 @@ class ArtifactHandler:
     async def _scan(self, state: ArtifactState) -> None:
         """Make the SBOM, one at a time for each core; an artifact without one is a warning."""
         verified, payload = _set(state.verified), state.payload
+        if state.is_restored and await self._is_sealed(state):
+            return
         async with self._scans:
             try:
                 state.sbom = await make_sbom(
@@ -125,21 +131,31 @@ class ArtifactHandler:
             except PlatformError as error:
                 state.warn(f"no SBOM: {error.message}")
 
+    async def _is_sealed(self, state: ArtifactState) -> bool:
+        """Whether the tracking image is there, with the SBOM of the try that made it."""
+        job, payload, services = state.context.job, state.payload, state.context.services
+        prefix = services.configuration.registry.tracking_prefix
+        repository = repository_path(prefix, job.repository, payload.project, payload.artifact.name)
+        return await services.registry.resolve(repository, tracking_tag(job.commit_sha)) is not None
+
 
 async def check_publishers(state: ArtifactState) -> None:
     """Validate every publisher's configuration and let it check credentials and target, before anything is built."""
     await state.reached(AttemptState.BUILDING)
-    state.targets = targets(state.context, state.payload)
+    standing = {result.publisher for result in state.payload.published}
+    state.targets = [target for target in targets(state.context, state.payload) if target.name not in standing]
     _producer(state)
     for warning in await preflight(state.context, state.payload, state.targets, state.log):
         state.warn(warning)
 
 
 async def restore(state: ArtifactState) -> None:
-    """Take the files of an earlier delivery's sealed copy, so that a retry does not build again."""
+    """Take the files of an earlier try's sealed copy, so that a retry does not build again."""
+    if state.payload.rebuild:
+        return
     record = await state.copies.record(state.context.job.commit_sha)
     if record is not None and await state.copies.restore(record, state.staging):
-        state.built = record.built
+        state.built, state.is_restored = record.built, True
         state.log.line("[forge] taken from the sealed copy of an earlier try, not built again")
 
 
@@ -185,28 +201,24 @@ async def verify(state: ArtifactState) -> None:
 async def seal_artifact(state: ArtifactState) -> None:
     """Keep a copy of the files, then push and sign the tracking image; nothing is published without."""
     verified, built, services = _set(state.verified), _set(state.built), state.context.services
+    facts = sealed_facts(state.context, state.payload, built)
+    prefix = services.configuration.registry.tracking_prefix
+    if not state.is_restored:
+        # Another build than the one that was sealed must not take the place of its copy.
+        await check_sealed(services.registry, verified, facts, prefix=prefix)
     await state.copies.store(verified, built, state.context.job.commit_sha)
-    try:
-        state.sealed = await seal(
-            services.registry,
-            services.signer,
-            verified,
-            sealed_facts(state.context, state.payload, built),
-            prefix=services.configuration.registry.tracking_prefix,
-            sbom=state.sbom,
-        )
-    except PlatformError as error:
-        if error.code is ErrorCode.SIGNING_FAILED and error.transient:
-            await state.reached(AttemptState.AWAITING_SIGNATURE)
-        raise
+    async with signature_awaited(state.context, state.payload.release_id):
+        state.sealed = await seal(services.registry, services.signer, verified, facts, prefix=prefix, sbom=state.sbom)
     state.log.line(f"[forge] sealed as {state.sealed.uri}@{state.sealed.descriptor.digest}")
     await state.reached(AttemptState.SEALED)
 
 
 async def publish(state: ArtifactState) -> None:
-    """Publish to all targets in parallel, with a row of the ledger before and after each."""
+    """Publish to all open targets in parallel, with a row of the ledger before and after each; what stands is left alone."""
     verified = _set(state.verified)
     state.ledger = Ledger(state.context, state.payload.release_id, state.payload.artifact.name, verified)
+    state.ledger.adopt(state.payload.published)
+    state.results = _in_order(state.payload, state.payload.published)
     if not state.targets:
         return
     await state.reached(AttemptState.PUBLISHING)
@@ -219,8 +231,9 @@ async def publish(state: ArtifactState) -> None:
         ledger=state.ledger,
         log=state.log,
     )
-    state.results = await publishing.run(state.targets)
-    for result in state.results:
+    made = await publishing.run(state.targets)
+    state.results = _in_order(state.payload, (*state.payload.published, *made))
+    for result in made:
         if result.error is not None:
             state.warn(f"publisher {result.publisher} failed: {result.error.message}")
 
@@ -231,6 +244,12 @@ async def attach(state: ArtifactState) -> None:
     if rows:
         services = state.context.services
         await attach_publications(services.registry, services.signer, _set(state.sealed), rows)
+
+
+def _in_order(payload: ArtifactPayload, results: Iterable[PublisherResult]) -> tuple[PublisherResult, ...]:
+    """In the order of the source text, which says whose uri is the artifact's own."""
+    found = {result.publisher: result for result in results}
+    return tuple(found[used.name] for used in payload.artifact.publishers if used.name in found)
 
 
 def _producer(state: ArtifactState) -> Producer:

@@ -7,6 +7,7 @@ from forge_project import CommitTree
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.models.discovery import DiscoveryDocument
 from forge_sdk.plugins.manager import Plugins
+from forge_sdk.storage_keys import DISCOVERY_LOG
 from forge_worker.checkpoints import Checkpoint, run_checkpoints
 from forge_worker.git.cache import CachedCommit
 from forge_worker.jobs import JobContext
@@ -26,10 +27,24 @@ class DiscoveryHandler:
 
     async def run(self, context: JobContext) -> DiscoveryDocument:
         """The document; a `ConfigurationError` lists all problems of the configuration."""
-        async with context.commit() as commit:
-            state = _State(context, commit)
-            await run_checkpoints(CHECKPOINTS, state, observer=context.services.observer, job_id=context.job.id)
-        return state.document
+        async with context.log(COMPONENT, *DISCOVERY_LOG) as log:
+            log.line(f"[forge] reading the configuration of {context.job.repository} at {context.job.commit_sha}")
+            try:
+                document = await _document(context)
+            except PlatformError as error:
+                log.line(f"[forge] {error.message}")
+                raise
+            for warning in document.warnings:
+                log.line(f"[forge] warning: {warning}")
+            log.line(f"[forge] found {len(document.projects)} projects, to release: {len(document.release_projects)}")
+            return document
+
+
+async def _document(context: JobContext) -> DiscoveryDocument:
+    async with context.commit() as commit:
+        state = _State(context, commit)
+        await run_checkpoints(CHECKPOINTS, state, observer=context.services.observer, job_id=context.job.id)
+    return state.document
 
 
 async def _discover(state: _State) -> None:

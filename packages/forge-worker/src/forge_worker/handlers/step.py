@@ -1,11 +1,13 @@
 """One step of a task: its action in the worktree, with its log, its secrets and its time."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from forge_sdk import telemetry
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.models.payloads import CiPayload, StepOutcome, StepPlan
 from forge_sdk.models.statuses import ExecutionStatus
@@ -55,12 +57,22 @@ class StepRun:
         )
         record(started)
         ended = started.model_copy(update={"status": ExecutionStatus.CANCELLED})
+        begun = time.monotonic()
         try:
-            async with log:
-                ended = await self._outcome(log, started)
+            with telemetry.span("step", attributes=self._facts()):
+                async with log:
+                    ended = await self._outcome(log, started)
+                if ended.error is not None:
+                    telemetry.failed(ended.error.code)
         finally:
             logs_key = log.key if log.stored else None
             record(ended.model_copy(update={"finished_at": datetime.now(UTC), "logs_key": logs_key}))
+            durations = self.context.services.metrics.steps
+            durations.labels(self.step.action, ended.status.value).observe(time.monotonic() - begun)
+
+    def _facts(self) -> dict[str, str]:
+        names = {"phase": self.payload.phase, "project": self.payload.project}
+        return {**names, "step": self.step.name, "action": self.step.action}
 
     async def _outcome(self, log: StepLog, started: StepOutcome) -> StepOutcome:
         try:

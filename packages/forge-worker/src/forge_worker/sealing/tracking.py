@@ -83,6 +83,12 @@ async def seal(
         return await _push(client, signer, image, repository, tag)
 
 
+async def check_sealed(client: RegistryClient, artifact: VerifiedArtifact, facts: Facts, *, prefix: str) -> None:
+    """Raise `AlreadyExists` where the commit was sealed with another artifact digest, before anything of it is touched."""
+    repository = repository_path(prefix, facts.repository, facts.project, facts.artifact)
+    await _existing(client, repository, tracking_tag(facts.commit), artifact)
+
+
 def pack(artifact: VerifiedArtifact, facts: Facts, sbom: Sbom | None) -> Image:
     """The tracking image; provenance is about every file of the artifact."""
     predicate = parse_statement(provenance_statement(facts.artifact, artifact.digest, _build(facts))).predicate

@@ -1,14 +1,12 @@
-"""Deployments and environments."""
+"""Deployments of a project to an environment."""
 
 from http import HTTPStatus
-
-from pydantic import Field
 
 from forge_api.database import deployment_view
 from forge_api.web.call import Answer, Call
 from forge_api.web.handlers.releases import ProjectPath
 from forge_api.web.pages import PageQuery, id_position, split
-from forge_sdk.models.api import CreateDeployment, Deployment, Environment, Page
+from forge_sdk.models.api import CreateDeployment, Deployment, EnvironmentName, Page
 from forge_sdk.models.statuses import DeploymentStatus
 
 UNFINISHED = {DeploymentStatus.QUEUED, DeploymentStatus.PENDING}
@@ -17,15 +15,14 @@ UNFINISHED = {DeploymentStatus.QUEUED, DeploymentStatus.PENDING}
 class EnvironmentPath(ProjectPath):
     """Variables of the path of a project in an environment."""
 
-    environment: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
+    environment: EnvironmentName
 
 
 async def create(call: Call) -> Answer:
     """Deploy a release to an environment; where it is active already, that deployment is returned."""
     body = call.body_as(CreateDeployment)
-    deployment = await call.services.deployments.request(
-        body.environment, body.repository, body.project, body.release, call.origin.actor
-    )
+    await call.services.limits.deployment_created(call.services.database, body.environment)
+    deployment = await call.services.deployments.request(body, call.origin)
     status = HTTPStatus.CREATED if deployment.status in UNFINISHED else HTTPStatus.OK
     return Answer(deployment, status)
 
@@ -40,8 +37,3 @@ async def history(call: Call) -> Answer:
         )
     items, cursor = split(found, query.limit, lambda deployment: deployment.id)
     return Answer(Page[Deployment](items=items, next_cursor=cursor))
-
-
-async def environments(call: Call) -> Answer:
-    """Environments with their promotion policies."""
-    return Answer(Page[Environment](items=tuple(call.services.deployments.environments())))

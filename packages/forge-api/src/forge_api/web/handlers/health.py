@@ -3,6 +3,7 @@
 import asyncio
 from http import HTTPStatus
 
+from forge_api.queues import queue_depths
 from forge_api.web.call import Answer, Call
 from forge_sdk.errors import PlatformError, TransientError
 
@@ -29,4 +30,5 @@ async def ready(call: Call) -> Answer:
 async def metrics(call: Call) -> Answer:
     """Metrics as Prometheus reads them."""
     exposed = call.services.metrics
+    await queue_depths(call.services.connection, exposed)
     return Answer(raw=exposed.exposition(), content_type=exposed.content_type)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from forge_api.database import release_view
+from forge_api.database.pool import Connection
 from forge_api.web.call import Answer, Call
 from forge_api.web.pages import PageQuery, cursor_position, split
 from forge_sdk.models.api import Page, ProjectName, Release
@@ -35,11 +36,13 @@ class ReleasePath(ProjectPath):
 async def find(call: Call) -> Answer:
     """The release that the reference names."""
     path = call.path_as(ReleasePath)
-    return Answer(
-        await call.services.database.read(
-            lambda connection: release_view.find(connection, path.repository, path.project, path.release)
-        )
-    )
+    await call.services.limits.release_read(call.services.database, call.principal.subject)
+
+    async def query(connection: Connection) -> Release:
+        release = await release_view.find(connection, path.repository, path.project, path.release)
+        return await release_view.with_ledger(connection, release)
+
+    return Answer(await call.services.database.read(query))
 
 
 async def page(call: Call) -> Answer:

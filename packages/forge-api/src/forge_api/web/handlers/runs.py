@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from forge_api.database import audit, outbox, run_view, runs
+from forge_api.database.origin import Origin
+from forge_api.database.pool import Connection
 from forge_api.database.runs import RunFilter
 from forge_api.engine.port import RunPlan
 from forge_api.web.call import Answer, Call
 from forge_api.web.pages import PageQuery, id_position, split
-from forge_sdk.models.api import CommitSha, CreateRun, GitName, Page, RepositoryName, RunSummary
+from forge_sdk.models.api import CommitSha, CreateRun, GitName, Page, RepositoryName, RetryRun, RunSummary
 from forge_sdk.models.base import ClosedModel
 from forge_sdk.models.statuses import RunStatus
 
@@ -37,12 +39,22 @@ async def create(call: Call) -> Answer:
             connection, body, triggered_by=call.origin.actor, trace=call.origin.trace
         )
         if created:
-            data: dict[str, Any] = run.model_dump(mode="json")
-            await outbox.record(connection, "pipeline.run.created", f"run/{run.id}", data, trace=call.origin.trace)
-            await audit.record(connection, call.origin, "run.created", f"run/{run.id}", after=_summary(run))
-    if created:
-        await call.services.engine.submit(RunPlan(run.id))
-    return Answer(run, HTTPStatus.CREATED if created else HTTPStatus.OK)
+            await call.services.limits.run_created(connection, body.repository)
+            await _tell(connection, call.origin, run)
+    return await _started(call, run, created=created)
+
+
+async def retry(call: Call) -> Answer:
+    """A new attempt of a run that has ended, with the same Git context; the one that is active where there is one."""
+    run_id, body = call.path_as(RunPath).run_id, call.body_as(RetryRun)
+    async with call.services.database.transaction() as connection:
+        run, created = await runs.retry(
+            connection, run_id, failed=body.failed, triggered_by=call.origin.actor, trace=call.origin.trace
+        )
+        if created:
+            await call.services.limits.run_created(connection, run.repository)
+            await _tell(connection, call.origin, run)
+    return await _started(call, run, created=created)
 
 
 async def page(call: Call) -> Answer:
@@ -59,7 +71,7 @@ async def page(call: Call) -> Answer:
 async def find(call: Call) -> Answer:
     """A run with phases, tasks, steps, releases and deployments."""
     run_id = call.path_as(RunPath).run_id
-    return Answer(await call.services.database.read(lambda connection: run_view.find(connection, run_id)))
+    return Answer(await run_view.read(call.services.database, run_id))
 
 
 async def cancel(call: Call) -> Answer:
@@ -76,6 +88,18 @@ async def cancel(call: Call) -> Answer:
         return Answer(await runs.summary(connection, run_id))
 
 
+async def _tell(connection: Connection, origin: Origin, run: RunSummary) -> None:
+    subject, data = f"run/{run.id}", run.model_dump(mode="json")
+    await outbox.record(connection, "pipeline.run.created", subject, data, trace=origin.trace)
+    await audit.record(connection, origin, "run.created", subject, after=_summary(run))
+
+
+async def _started(call: Call, run: RunSummary, *, created: bool) -> Answer:
+    if created:
+        await call.services.engine.submit(RunPlan(run.id))
+    return Answer(run, HTTPStatus.CREATED if created else HTTPStatus.OK)
+
+
 def _summary(run: RunSummary) -> dict[str, Any]:
     return {
         "repository": run.repository,
@@ -84,4 +108,5 @@ def _summary(run: RunSummary) -> dict[str, Any]:
         "tag": run.tag,
         "attempt": run.attempt,
         "trigger_type": run.trigger_type.value,
+        "based_on": str(run.based_on) if run.based_on else None,
     }

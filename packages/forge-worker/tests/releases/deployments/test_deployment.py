@@ -1,7 +1,6 @@
 import asyncio
 import subprocess
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,47 +8,10 @@ import yaml
 
 from forge_sdk.configuration import GitOps
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
-from forge_sdk.models.jobs import JobType
-from forge_sdk.models.payloads import DeploymentPayload
-from forge_sdk.models.releases import PointerAliases, PointerMetadata, PointerSpec, ReleasePointer
+from forge_sdk.models.releases import ReleasePointer
 from forge_worker.gitops import Change, GitOpsRepository
-from forge_worker.handlers.deployment import DeploymentHandler
 
 PATH = "production/shop-api/release.yaml"
-
-
-def _pointer(release="a" * 40, digest="b" * 64, **spec):
-    fields = {
-        "repository": "acme/shop",
-        "project": "api",
-        "release": release,
-        "digest": f"sha256:{digest}",
-        "aliases": PointerAliases(numeric=42, branch="main-42"),
-        "deployed_at": datetime(2026, 1, 1, tzinfo=UTC),
-        "deployed_by": "alice@example.com",
-    }
-    return ReleasePointer(
-        metadata=PointerMetadata(
-            name="api", namespace="shop-api", labels={"forge.projectcatalyst.io/environment": "production"}
-        ),
-        spec=PointerSpec(**{**fields, **spec}),
-    )
-
-
-@pytest.fixture
-def configuration(configuration, gitops_remote):
-    return configuration.model_copy(update={"gitops": GitOps(url=gitops_remote.url)})
-
-
-@pytest.fixture
-def deploy(jobs):
-    async def run(pointer=None, number=1, environment="production", slug="shop-api"):
-        payload = DeploymentPayload(
-            deployment_id=uuid.UUID(int=number), environment=environment, slug=slug, pointer=pointer or _pointer()
-        )
-        return await jobs.run(DeploymentHandler(), jobs.job(JobType.DEPLOYMENT, payload))
-
-    return run
 
 
 async def test_file_urls_work_like_paths(gitops_remote, tmp_path):
@@ -58,9 +20,9 @@ async def test_file_urls_work_like_paths(gitops_remote, tmp_path):
     assert (await repository.commit(_change(1))).sha == gitops_remote.commits()[0]
 
 
-async def test_the_pointer_is_committed(deploy, gitops_remote):
+async def test_the_pointer_is_committed(pointer, deploy, gitops_remote):
     before = gitops_remote.commits()
-    output = await deploy(_pointer(approved_by=("bob@example.com", "carol@example.com")))
+    output = await deploy(pointer(approved_by=("bob@example.com", "carol@example.com")))
     assert output.changed
     assert gitops_remote.commits() == [output.gitops_commit_sha, *before]
     text = gitops_remote.file(PATH)
@@ -84,25 +46,25 @@ async def test_the_pointer_is_committed(deploy, gitops_remote):
     assert gitops_remote.git("fsck", "--strict") is not None
 
 
-async def test_a_redelivered_job_finds_its_commit(deploy, gitops_remote):
+async def test_a_redelivered_job_finds_its_commit(pointer, deploy, gitops_remote):
     first = await deploy(number=1)
-    await deploy(_pointer(release="c" * 40), number=2)
+    await deploy(pointer(release="c" * 40), number=2)
     commits = gitops_remote.commits()
     assert await deploy(number=1) == first
     assert gitops_remote.commits() == commits
 
 
-async def test_the_same_release_again_changes_nothing(deploy, gitops_remote):
+async def test_the_same_release_again_changes_nothing(pointer, deploy, gitops_remote):
     first = await deploy(number=1)
     await deploy(number=2, environment="dev")
-    again = await deploy(_pointer(deployed_by="bob"), number=3)
+    again = await deploy(pointer(deployed_by="bob"), number=3)
     assert (again.changed, again.gitops_commit_sha) == (False, first.gitops_commit_sha)
     assert "alice" in gitops_remote.file(PATH)
 
 
-async def test_another_digest_of_the_release_is_a_change(deploy, gitops_remote):
+async def test_another_digest_of_the_release_is_a_change(pointer, deploy, gitops_remote):
     await deploy(number=1)
-    assert (await deploy(_pointer(digest="d" * 64), number=2)).changed
+    assert (await deploy(pointer(digest="d" * 64), number=2)).changed
     assert f"From: {'a' * 40} (#42, main-42)" in gitops_remote.git("log", "-1", "--format=%B", "main")
 
 
@@ -117,9 +79,9 @@ async def test_a_crash_changes_nothing_in_the_end(deploy, observer, gitops_remot
     assert len(gitops_remote.commits()) == 2
 
 
-async def test_text_of_people_cannot_forge_a_trailer(deploy, gitops_remote):
-    await deploy(_pointer(deployed_by=f"eve\n\nForge-Deployment: {uuid.UUID(int=2)}"), number=1)
-    assert (await deploy(_pointer(release="c" * 40), number=2)).changed
+async def test_text_of_people_cannot_forge_a_trailer(pointer, deploy, gitops_remote):
+    await deploy(pointer(deployed_by=f"eve\n\nForge-Deployment: {uuid.UUID(int=2)}"), number=1)
+    assert (await deploy(pointer(release="c" * 40), number=2)).changed
     assert "c" * 40 in gitops_remote.file(PATH)
 
 
@@ -166,13 +128,13 @@ async def test_a_refusing_hook_fails_at_once_with_its_words(deploy, gitops_remot
     assert count.read_text() == "x\n"
 
 
-async def test_a_damaged_clone_is_made_anew(deploy, configuration, gitops_remote):
+async def test_a_damaged_clone_is_made_anew(pointer, deploy, configuration, gitops_remote):
     await deploy(number=1)
     (clone,) = (configuration.cache.workspace / "gitops").glob("*.git")
     for path in clone.glob("objects/*/*"):
         path.chmod(0o644)
         path.write_bytes(b"")
-    assert (await deploy(_pointer(release="c" * 40), number=2)).changed
+    assert (await deploy(pointer(release="c" * 40), number=2)).changed
 
 
 async def _no_credentials():

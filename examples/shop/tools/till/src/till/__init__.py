@@ -1,0 +1,1 @@
+"""The till: adds up what is bought."""

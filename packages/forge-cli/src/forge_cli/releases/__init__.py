@@ -1,0 +1,1 @@
+"""Releases and deployments, as the commands show and compare them."""
