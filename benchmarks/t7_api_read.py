@@ -13,7 +13,7 @@ from http_load import Load, load, message
 from measure import Row, alternating
 from round_trip.processes import running
 
-CONNECTIONS, REQUESTS = 64, 3000
+CONNECTIONS, REQUESTS = 64, 1000
 RATE, SLOWEST = 0.7, 1.5
 
 

@@ -103,7 +103,7 @@ def shared_bucket(s3_server: Any, s3_client: Any) -> Any:
 def nats_with_streams(nats_server: Any) -> str:
     async def apply() -> None:
         connected = await nats.connect(nats_server.url)
-        await apply_definitions(connected, Nats(url=nats_server.url))
+        await apply_definitions(connected, Nats(url=nats_server.url, ack_wait_s=5))
         await connected.close()
 
     asyncio.run(apply())

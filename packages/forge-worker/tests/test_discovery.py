@@ -17,10 +17,10 @@ async def project(plugins):
         yield ProjectComponent(plugins, evaluator)
 
 
-async def test_a_commit_becomes_a_document(platform, make_services, run_worker, source, project, tmp_path):
+async def test_a_commit_becomes_a_document(platform, make_services, run_worker, source, project, tmp_path, storage):
     sha = source.commit({"README.md": "nothing to discover"})
     job = platform.job(type=JobType.DISCOVERY, clone_url=source.url, commit_sha=sha, git=GitContext(branch="main"))
-    async with run_worker(platform, make_services(project=project), HANDLERS):
+    async with run_worker(platform, make_services(project=project, storage=storage), HANDLERS):
         await platform.publish(job)
         result = await platform.result(job.id)
     assert result.status == "success", result.error
@@ -28,10 +28,10 @@ async def test_a_commit_becomes_a_document(platform, make_services, run_worker, 
     assert not (tmp_path / "cache" / "workspace" / "worktrees").exists()
 
 
-async def test_problems_of_a_configuration_fail_the_job(platform, make_services, run_worker, source, project):
+async def test_problems_of_a_configuration_fail_the_job(platform, make_services, run_worker, source, project, storage):
     sha = source.commit({".forge/repo.cue": "forgeVersion: \n", "api/.forge/project.cue": "name: 3\n"})
     job = platform.job(type=JobType.DISCOVERY, clone_url=source.url, commit_sha=sha)
-    async with run_worker(platform, make_services(project=project), HANDLERS):
+    async with run_worker(platform, make_services(project=project, storage=storage), HANDLERS):
         await platform.publish(job)
         result = await platform.result(job.id)
     assert result.status == "failed"
@@ -39,10 +39,10 @@ async def test_problems_of_a_configuration_fail_the_job(platform, make_services,
     assert result.error.context["diagnostics"]
 
 
-async def test_a_commit_that_is_gone(platform, make_services, run_worker, source, project):
+async def test_a_commit_that_is_gone(platform, make_services, run_worker, source, project, storage):
     source.commit({"a": "1"})
     job = platform.job(type=JobType.DISCOVERY, clone_url=source.url, commit_sha="1" * 40)
-    async with run_worker(platform, make_services(project=project), HANDLERS):
+    async with run_worker(platform, make_services(project=project, storage=storage), HANDLERS):
         await platform.publish(job)
         result = await platform.result(job.id)
     assert result.error.code == ErrorCode.NOT_FOUND

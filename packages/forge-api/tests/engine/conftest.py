@@ -24,7 +24,6 @@ from forge_api.engine.port import RunPlan
 from forge_api.pipeline.requests import ReleaseRequest
 from forge_dispatch import Dispatcher, DispatcherSettings
 from forge_dispatch.connection import connect
-from forge_dispatch.streams import apply_definitions
 from forge_sdk.configuration import Nats, Storage
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUES, Queue, cancel_key, job_cancel_key
@@ -410,24 +409,25 @@ class Platform:
 
 
 @pytest.fixture
-async def messages(nats_url: str) -> AsyncIterator[Client]:
-    configuration = Nats(url=nats_url, ack_wait_s=5)
-    opened = await connect(configuration, "test")
-    await apply_definitions(opened, configuration)
+async def messages(nats_with_streams: str) -> AsyncIterator[Client]:
+    """A connection to the server of all tests, whose streams are empty; entries have ids, so they may stay."""
+    opened = await connect(Nats(url=nats_with_streams), "test")
+    jetstream = opened.jetstream()
+    await asyncio.gather(*(jetstream.purge_stream(queue.stream) for queue in QUEUES))
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-def storage(s3_bucket: Any, tmp_path: Path) -> S3ObjectStore:
+def storage(shared_bucket: Any, tmp_path: Path) -> S3ObjectStore:
     keys = {}
     for name in ("access_key", "secret_key"):
         file = tmp_path / f"storage-{name}"
-        file.write_text(getattr(s3_bucket, name))
+        file.write_text(getattr(shared_bucket, name))
         file.chmod(0o600)
         keys[f"{name}_file"] = file
     return S3ObjectStore(
-        Storage(endpoint_url=s3_bucket.endpoint_url, region=s3_bucket.region, bucket=s3_bucket.bucket, **keys)
+        Storage(endpoint_url=shared_bucket.endpoint_url, region=shared_bucket.region, bucket=shared_bucket.bucket, **keys)
     )
 
 

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 
 from forge_api.database.errors import translated
-from forge_api.database.settings import CONNECT_TIMEOUT_S, connect_arguments
+from forge_api.database.settings import connect_arguments
 from forge_sdk import configuration as settings
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.retry import RetryPolicy
@@ -103,16 +103,21 @@ class Database:
             async with self.connection() as connection:
                 return await connection.fetchrow(query, *arguments)
 
-        return await READ_RETRY.call(once)
+        try:
+            return await once()
+        except TransientError:
+            return await READ_RETRY.call(once)
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:
         try:
-            await asyncio.wait_for(self._turn.acquire(), ACQUIRE_TIMEOUT_S)
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
+                await self._turn.acquire()
         except TimeoutError as error:
             raise TransientError("the database is overloaded: try again", component="database") from error
         try:
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+            # One is free, and opening it has a time-out of its own; another one would cost a task for each request.
+            async with self._pool.acquire() as connection:
                 yield connection
         finally:
             self._turn.release()

@@ -78,7 +78,8 @@ async def read(database: Database, run_id: UUID) -> Run:
     if row["has_more"]:
         return await database.read(lambda connection: find(connection, run_id))
     found = [(UUID(job_id), key) for job_id, key in row["logs"] or ()]
-    return Run.model_validate({**row, "phases": row["phases"] or (), "logs": logs.models(run_id, found)})
+    below = {"phases": row["phases"] or (), "logs": logs.models(run_id, found), "releases": ()}
+    return Run.model_validate({**row, **below})
 
 
 async def find(connection: Connection, run_id: UUID) -> Run:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from forge_dispatch.admission import Share
 from forge_dispatch.command.stage_api import StageApi
 from forge_dispatch.dispatcher import Dispatcher
 from forge_sdk.errors import ErrorCode, PlatformError
@@ -45,7 +46,8 @@ async def _stopped(api: StageApi, dispatcher: Dispatcher, plan: StageJobs, stop:
 async def _run(api: StageApi, dispatcher: Dispatcher, plan: StageJobs) -> Sequence[JobResult]:
     if plan.withdraw:
         return await dispatcher.withdraw(plan.jobs, on_result=api.report)
-    return await dispatcher.run(plan.jobs, fail_fast=plan.fail_fast, on_result=api.report)
+    share = Share(lambda: plan.at_once)
+    return await dispatcher.run(plan.jobs, fail_fast=plan.fail_fast, on_result=api.report, admission=share)
 
 
 async def _cancelled(api: StageApi, dispatcher: Dispatcher, plan: StageJobs) -> StageJobs:
