@@ -41,14 +41,14 @@ def test_all_configuration_mistakes_are_told_at_once_with_their_places(platform,
 
 def test_unknown_publisher_type_says_what_is_installed(platform, make_repository):
     repository = make_repository("unknown-type")
-    publishers = '\npublishers: bucket: {type: "s3", bucket: "x"}\n'
+    publishers = '\npublishers: bucket: {type: "ftp", host: "x"}\n'
     project = configurations.step("true")
     repository.write(
         {".forge/repo.cue": configurations.REPOSITORY + publishers, ".forge/project.cue": project}
     ).commit()
     done = platform.forge("run", str(repository.folder))
     assert done.code == 1
-    assert "s3" in done.err
+    assert "ftp" in done.err
     assert "pypi" in done.err
 
 

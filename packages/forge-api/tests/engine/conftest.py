@@ -427,7 +427,9 @@ def storage(shared_bucket: Any, tmp_path: Path) -> S3ObjectStore:
         file.chmod(0o600)
         keys[f"{name}_file"] = file
     return S3ObjectStore(
-        Storage(endpoint_url=shared_bucket.endpoint_url, region=shared_bucket.region, bucket=shared_bucket.bucket, **keys)
+        Storage(
+            endpoint_url=shared_bucket.endpoint_url, region=shared_bucket.region, bucket=shared_bucket.bucket, **keys
+        )
     )
 
 
