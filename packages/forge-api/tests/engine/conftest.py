@@ -210,6 +210,9 @@ class ScriptedWorker:
             await message.in_progress()
             await asyncio.sleep(0.02)
             cancelled = await self._cancelled(job)
+            # asyncio.wait_for of Python 3.11 may lose a cancellation that meets its result.
+            if self._stopping:
+                raise asyncio.CancelledError
         self.running.discard(name)
         if cancelled:
             return self._result(job, "cancelled")
