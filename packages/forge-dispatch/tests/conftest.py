@@ -122,6 +122,9 @@ class Worker:
                 while not await self._cancelled(job):
                     await message.in_progress()
                     await asyncio.sleep(0.05)
+                    # asyncio.wait_for of Python 3.11 may lose a cancellation that meets its result.
+                    if self.stopping:
+                        raise asyncio.CancelledError
                 status = "cancelled"
             self.running.discard(name)
         return JobResult(
