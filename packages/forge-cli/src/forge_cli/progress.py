@@ -139,7 +139,7 @@ def run_lines(run: Run) -> Iterator[Line]:
         yield Line(
             f"phase {phase.name}",
             phase.status,
-            f"phase {phase.name}{_counts(phase.tasks)}",
+            f"phase {phase.name}{_counts(phase.tasks) if phase.status is ExecutionStatus.RUNNING else ''}",
             1,
             _seconds(phase.started_at, phase.completed_at),
         )
