@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
+import re
 import shutil
 import subprocess
 import sys
@@ -17,18 +17,18 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import bcrypt
+from outside import BUCKET, Outside, OutsideError, object_store, package_index
 from rich.console import Console
 from rich.table import Table
 
 SHOP = Path(__file__).parent / "shop"
 BIN = Path(sys.executable).parent
-USER = "demo"
-INDEX_READY_S = 30
 CONFIGURED_INDEX = "http://127.0.0.1:8765/simple/"
+CONFIGURED_STORE = "http://127.0.0.1:8766"
+DEPLOYED = "api"
 
 console = Console(highlight=False)
 
@@ -53,7 +53,7 @@ def main() -> int:
             if arguments.keep:
                 running.pop_all()
                 demo.say_what_is_left()
-    except DemoError as error:
+    except (DemoError, OutsideError) as error:
         console.print(f"[red]the demo failed:[/red] {error}; everything is in {folder}")
         return 1
     if not arguments.keep and arguments.folder is None:
@@ -73,27 +73,35 @@ class Demo:
             "FORGE_HOME": str(folder / "platform"),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
-        self.run_facts: dict[str, object] = {}
+        self.runs: list[dict[str, Any]] = []
         self.manifests = ""
-        self.index_url = ""
-        self.index_pid = 0
+        self.outside: list[Outside] = []
 
     def run(self, running: contextlib.ExitStack) -> None:
-        stage("package index")
-        password = secrets.token_urlsafe(16)
-        self.index_url = running.enter_context(self._index(password))
+        stage("package index and object store")
+        index = running.enter_context(package_index(self.folder / "index"))
+        store = running.enter_context(object_store(self.folder / "store"))
+        self.outside = [index, store]
         stage("git repository of examples/shop")
-        self._make_repository()
+        self._make_repository(index, store)
         stage("platform")
         self._forge("up")
         running.callback(self._forge, "down")
-        self._remember_secret("publishers/pypi/token", f"{USER}:{password}")
-        stage("pipeline: lint, test, build, publish, release, deploy")
+        self._remember_secret("publishers/pypi/token", index.credentials)
+        self._remember_secret("publishers/s3/token", store.credentials)
+        stage("pipeline: lint, test, build, publish, release, deploy to dev")
         self._pipeline()
         stage("what reached the world")
         self._show_releases()
+        self._read_site(store)
         stage("production, by hand")
         self._promote()
+        stage("a second commit, promoted too, and production rolled back")
+        self._change()
+        self._pipeline()
+        self._promote()
+        self._forge("rollback", "production", self._project(self._deployed_release()))
+        self._forge("env")
         stage("manifests, as Argo CD's plugin generates them")
         self._generate()
 
@@ -101,18 +109,8 @@ class Demo:
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
-        table.add_row("run", f"{self.run_facts['id']} {self.run_facts['status']}")
-        for release in self.run_facts["releases"]:
-            table.add_row(
-                "release", f"{release['canonical_id']}, number {release['release_number']}, {release['status']}"
-            )
-            table.add_row("  image", f"{release['oci_uri']} ({release['oci_digest']})")
-            for artifact in release["artifacts"]:
-                published = artifact["primary_published_uri"] or "no publisher configured"
-                table.add_row(f"  {artifact['name']}", f"{published}, sealed in {artifact['tracking_oci_uri']}")
-        for deployment in self.run_facts["deployments"]:
-            place = f"commit {deployment['gitops_commit_sha']} of {self._gitops_url()}"
-            table.add_row("deployment", f"{deployment['project']} to {deployment['environment']}: {place}")
+        for run in self.runs:
+            add_run(table, run, self._gitops_url())
         kinds = [line.removeprefix("kind: ") for line in self.manifests.splitlines() if line.startswith("kind: ")]
         table.add_row("manifests", ", ".join(kinds))
         console.print(table)
@@ -123,57 +121,39 @@ class Demo:
         console.print(
             f"  export FORGE_HOME={self.environment['FORGE_HOME']}; {BIN / 'forge'} status; {BIN / 'forge'} runs"
         )
+        places = ", ".join(f"{server.url} (process {server.pid})" for server in self.outside)
+        console.print(f"  index and store {places}, repository {self.repository}, GitOps {self.gitops}")
+        processes = " ".join(str(server.pid) for server in self.outside)
         console.print(
-            f"  index {self.index_url} (process {self.index_pid}), repository {self.repository}, GitOps {self.gitops}"
-        )
-        console.print(
-            f"  stop: FORGE_HOME={self.environment['FORGE_HOME']} {BIN / 'forge'} down --purge; kill {self.index_pid}"
+            f"  stop: FORGE_HOME={self.environment['FORGE_HOME']} {BIN / 'forge'} down --purge; kill {processes}"
         )
 
-    @contextlib.contextmanager
-    def _index(self, password: str) -> Iterator[str]:
-        packages, htpasswd = self.folder / "index", self.folder / "htpasswd"
-        packages.mkdir()
-        htpasswd.write_text(f"{USER}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n")
-        port = free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "pypiserver",
-            "run",
-            "-i",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "-P",
-            str(htpasswd),
-            "-a",
-            "update",
-        ]
-        with (self.folder / "index.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command, "--disable-fallback", str(packages)], stdout=log, stderr=log, start_new_session=True
-            )
-        self.index_pid = process.pid
-        url = f"http://127.0.0.1:{port}/simple/"
-        try:
-            wait_until_ready(url, process)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(10)
-
-    def _make_repository(self) -> None:
+    def _make_repository(self, index: Outside, store: Outside) -> None:
         shutil.copytree(
             SHOP, self.repository, ignore=shutil.ignore_patterns(".venv", "__pycache__", "uv.lock", "dist", ".*_cache")
         )
         configuration = self.repository / ".forge" / "repo.cue"
-        configuration.write_text(configuration.read_text().replace(CONFIGURED_INDEX, self.index_url))
+        text = configuration.read_text().replace(CONFIGURED_INDEX, index.url).replace(CONFIGURED_STORE, store.url)
+        configuration.write_text(text)
         self._git("init", "--quiet", "--initial-branch=main")
         self._git("remote", "add", "origin", "https://github.com/acme/shop.git")
-        self._git("add", ".")
+        self._commit("A small shop")
+
+    def _change(self) -> None:
+        """Something new to sell, in a new version of both packages: what is published is never replaced."""
+        for project in ("services/api", "libraries/money"):
+            manifest = self.repository / project / "pyproject.toml"
+            manifest.write_text(
+                re.sub(r'^version = "1\.0\.\d+"', 'version = "1.1.0"', manifest.read_text(), flags=re.MULTILINE)
+            )
+        prices = self.repository / "services/api/src/shop_api/prices.py"
+        prices.write_text(prices.read_text().replace('"apple": 40', '"apple": 40, "pear": 55'))
+        self._commit("Pears")
+
+    def _commit(self, message: str) -> None:
         author = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false")
-        self._git(*author, "commit", "--quiet", "-m", "A small shop")
+        self._git("add", ".")
+        self._git(*author, "commit", "--quiet", "-m", message)
 
     def _remember_secret(self, name: str, value: str) -> None:
         with Path(self.environment["FORGE_HOME"], "secrets.toml").open("a") as file:
@@ -181,29 +161,40 @@ class Demo:
 
     def _pipeline(self) -> None:
         self._forge("run", str(self.repository))
-        runs = json.loads(self._forge("runs", "--json", capture=True))["items"]
-        shown = self._forge("run", str(self.repository), "--json", capture=True)
-        self.run_facts = json.loads(shown)
-        if self.run_facts["id"] != runs[0]["id"]:
+        latest = json.loads(self._forge("runs", "--json", capture=True))["items"][0]
+        run = json.loads(self._forge("run", str(self.repository), "--json", capture=True))
+        if run["id"] != latest["id"]:
             raise DemoError("running the same commit again made another run")
-        if not self.run_facts["releases"] or not self.run_facts["deployments"]:
+        if not run["releases"] or not run["deployments"]:
             raise DemoError("the run made no release or no deployment")
+        self.runs.append(run)
 
     def _show_releases(self) -> None:
-        for release in self.run_facts["releases"]:
+        for release in self.runs[-1]["releases"]:
             self._forge("release", "show", self._project(release), str(release["release_number"]))
-            self._forge("release", "verify", self._project(release), str(release["release_number"]))
+        deployed = self._deployed_release()
+        self._forge("release", "verify", self._project(deployed), str(deployed["release_number"]))
+
+    def _read_site(self, store: Outside) -> None:
+        """Read the site's start page as its visitors do."""
+        address = f"{store.url}/{BUCKET}/site/index.html"
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                title = re.search(r"<title>(.*?)</title>", answer.read().decode())
+        except urllib.error.URLError as error:
+            raise DemoError(f"the site is not at {address}: {error}") from error
+        console.print(f"the site is at {address}: {title[1] if title else 'without a title'}", markup=False)
 
     def _promote(self) -> None:
-        deployed = {deployment["project"] for deployment in self.run_facts["deployments"]}
-        for release in self.run_facts["releases"]:
-            if release["project"] in deployed:
-                arguments = ("production", self._project(release), str(release["release_number"]))
-                self._forge("diff", *arguments)
-                self._forge("deploy", *arguments)
-        self._forge("env")
+        release = self._deployed_release()
+        arguments = ("production", self._project(release), str(release["release_number"]))
+        self._forge("diff", *arguments)
+        self._forge("deploy", *arguments)
 
-    def _project(self, release: dict[str, object]) -> str:
+    def _deployed_release(self) -> dict[str, Any]:
+        return next(release for release in self.runs[-1]["releases"] if release["project"] == DEPLOYED)
+
+    def _project(self, release: dict[str, Any]) -> str:
         return f"{release['repository']}/{release['project']}"
 
     def _generate(self) -> None:
@@ -258,24 +249,18 @@ def stage(what: str) -> None:
     console.print(f"[bold]{time.strftime('%H:%M:%S')} {what}[/bold]")
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + INDEX_READY_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.05)
-        else:
-            return
-    raise DemoError(f"the package index did not become ready at {url}")
+def add_run(table: Table, run: dict[str, Any], gitops_url: str) -> None:
+    """The rows of one run: its releases, what they published, its deployments."""
+    table.add_row("run", f"{run['id']} {run['status']}")
+    for release in run["releases"]:
+        table.add_row("release", f"{release['canonical_id']}, number {release['release_number']}, {release['status']}")
+        table.add_row("  image", f"{release['oci_uri']} ({release['oci_digest']})")
+        for artifact in release["artifacts"]:
+            published = artifact["primary_published_uri"] or "no publisher configured"
+            table.add_row(f"  {artifact['name']}", f"{published}, sealed in {artifact['tracking_oci_uri']}")
+    for deployment in run["deployments"]:
+        place = f"commit {deployment['gitops_commit_sha']} of {gitops_url}"
+        table.add_row("deployment", f"{deployment['project']} to {deployment['environment']}: {place}")
 
 
 if __name__ == "__main__":
