@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from harness import (
+    API,
     FAST_REDELIVERY,
     INDEX_PASSWORD,
     INDEX_USER,
@@ -20,7 +21,7 @@ from harness import (
 def platform(tmp_path_factory) -> Iterator[Platform]:
     """A platform that the tests of the session share."""
     found = Platform(tmp_path_factory.mktemp("platform") / "data")
-    found.configure("api", FAST_REDELIVERY)
+    found.configure("api", API)
     found.configure("worker", FAST_REDELIVERY + "pools: {discovery: 2, ci: 4, artifact: 2, release: 2}\n")
     started = found.forge("up")
     if started.code != 0:

@@ -5,13 +5,13 @@ import signal
 
 import configurations
 import pytest
-from harness import FAST_REDELIVERY, Platform, alive, eventually
+from harness import API, FAST_REDELIVERY, Platform, alive, eventually
 
 
 @pytest.fixture
 def own_platform(tmp_path):
     found = Platform(tmp_path / "own")
-    found.configure("api", FAST_REDELIVERY)
+    found.configure("api", API)
     found.configure("worker", FAST_REDELIVERY + "pools: {discovery: 1, ci: 2, artifact: 1, release: 1}\n")
     assert found.forge("up").code == 0
     yield found

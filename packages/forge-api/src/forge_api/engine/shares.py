@@ -10,6 +10,8 @@ from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
 
 REFRESH_S = 10.0
+FIRST_REFRESH_S = 0.5
+"""Between two looks for the first worker: until its slots are known nothing limits a repository."""
 logger = get_logger(__name__)
 
 
@@ -50,7 +52,7 @@ class Shares:
     async def keep_fresh(self, database: Database) -> None:
         """Follow the slots until cancelled."""
         while True:
-            await asyncio.sleep(REFRESH_S)
+            await asyncio.sleep(REFRESH_S if self._slots else FIRST_REFRESH_S)
             try:
                 await self.refresh(database)
             except PlatformError as error:

@@ -28,6 +28,8 @@ environments:
 """
 API = """\
 # Configuration of the API of this platform; written once, yours to change. Ports and addresses come from platform.json.
+# Fraction of each pool's slots that the jobs of one repository may take: on one person's machine no slot stays idle.
+limits: {repository_share: 1.0}
 log: {level: info}
 """
 WORKER = """\

@@ -71,8 +71,6 @@ def api(layout: Layout, ports: Ports, storage: S3Server) -> Command:
         "FORGE_DATABASE__USER": "forge",
         "FORGE_DATABASE__PASSWORD_FILE": str(layout.service("postgres") / "password"),
         "FORGE_IDENTITY__ISSUER": http_url(ports.issuer),
-        # One person's machine: no slot stays idle, and still no run takes more than the slots that there are.
-        "FORGE_LIMITS__REPOSITORY_SHARE": "1.0",
         "FORGE_ENVIRONMENTS_FILE": str(layout.config / "environments.yaml"),
     }
     arguments: list[str | Path] = [
