@@ -72,6 +72,34 @@ async def test_a_failed_task_fails_the_run_with_its_chain_and_skips_what_is_late
     assert [task.status for task in run.phases[0].tasks] == ["failed", "cancelled"]
 
 
+async def test_a_failure_that_the_worker_reported_first_gets_its_chain_from_the_result(
+    platform, dispatch, stages, make_document, make_project, make_error
+):
+    platform.worker.document = make_document(make_project("api", "check"))
+    platform.worker.fail["ci check/api"] = make_error("exit code 1")
+    run_id = await platform.create_run()
+    await dispatch(run_id, "discovery")
+    plan = await stages.jobs(run_id, Stage.PHASE_GROUP, StageQuery(group=1))
+    await platform.engine._dispatcher._dispatcher.run(plan.jobs)
+    await platform.fetch(
+        "update task_executions set status = 'failed', completed_at = now() where project_name = 'api'"
+    )
+    end = await dispatch(run_id, "phase-group", group=1)
+    assert [found.code for found in chain(end.error)] == ["run_failed", "task_failed", "step_failed", "build_failed"]
+
+
+async def test_a_reported_failure_stands_where_its_result_has_expired(platform, dispatch, make_document, make_project):
+    platform.worker.document = make_document(make_project("api", "check"))
+    run_id = await platform.create_run()
+    await dispatch(run_id, "discovery")
+    await platform.fetch(
+        "update task_executions set status = 'failed', completed_at = now() where project_name = 'api'"
+    )
+    end = await dispatch(run_id, "phase-group", group=1)
+    assert end.state is StageState.FAILED
+    assert [task.status for task in (await platform.view(run_id)).phases[0].tasks] == ["failed"]
+
+
 async def test_a_failed_discovery_is_the_end(platform, dispatch, make_error):
     platform.worker.fail["discovery"] = make_error("3 problems", ErrorCode.CONFIGURATION_INVALID)
     run_id = await platform.create_run()

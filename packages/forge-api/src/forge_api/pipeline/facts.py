@@ -63,6 +63,11 @@ class TaskRow:
         """Whether the task has not ended."""
         return self.status in {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}
 
+    @property
+    def unexplained(self) -> bool:
+        """Whether the worker has reported the task's failure, but its result, which says why, is not recorded."""
+        return self.status is ExecutionStatus.FAILED and self.error is None
+
 
 def run_facts(row: Mapping[str, Any]) -> RunFacts:
     """The facts of a row of `pipeline_runs` joined with its repository."""

@@ -134,7 +134,7 @@ class Stages:
         if await turns.blocked_by(document) is not None:
             return opened(Stage.PHASE_GROUP, [])
         recorder, tasks = self._recorder(run), await self._tasks(run, group)
-        unfinished = [task for task in tasks if task.open]
+        unfinished = [task for task in tasks if task.open or task.unexplained]
         has_failed = any(task.status is ExecutionStatus.FAILED for task in tasks)
         if unfinished:
             await recorder.start_group(group)
@@ -155,8 +155,12 @@ class Stages:
         if body.result.job_id not in found:
             raise not_in_stage(body.result.job_id, Stage.PHASE_GROUP)
         job, task = found[body.result.job_id]
-        if task.open:
-            await record_task(self._recorder(run), self._means.outputs, job, task, body.result)
+        result = body.result
+        if task.unexplained and result.status == "cancelled":
+            # The result has expired, so that withdrawing the job found none: what was reported stands.
+            result = result.model_copy(update={"status": "failed"})
+        if task.open or task.unexplained:
+            await record_task(self._recorder(run), self._means.outputs, job, task, result)
 
     async def _document(self, run: RunFacts) -> DiscoveryDocument:
         if run.discovery_ref is None:
