@@ -19,6 +19,13 @@ async def test_publishes_what_an_installer_finds(index, tmp_path):
     assert [file.state for file in given.published] == ["published"]
 
 
+async def test_uploads_print_nothing(index, tmp_path, capfd):
+    wheel(tmp_path)
+    await publish(request(tmp_path, index.url), context())
+    assert (index.folder / WHEEL).exists()
+    assert capfd.readouterr().out == ""
+
+
 async def test_publishing_again_is_identical(index, tmp_path):
     wheel(tmp_path)
     await publish(request(tmp_path, index.url), context())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+import rich
 from pypi_simple import (
     DistributionPackage,
     NoSuchProjectError,
@@ -71,6 +72,8 @@ class Index:
             disable_progress_bar=True,
             config_file=os.devnull,
         )
+        # twine prints a line for each upload, which would stand in the worker's log.
+        rich.get_console().quiet = True
         repository = settings.create_repository()
         try:
             response = repository.upload(PackageFile.from_filename(str(path), None), max_redirects=1)
