@@ -53,6 +53,14 @@ async def test_one_process_serves_thousands_of_evaluations_in_bounded_memory(eva
     assert psutil.Process(pids[0]).memory_info().rss < 128 << 20
 
 
+async def test_a_process_that_was_started_ahead_serves_the_first_request(evaluator):
+    await evaluator.start()
+    pids = evaluator.process_ids
+    assert len(pids) == 1
+    await evaluator.evaluate(package())
+    assert evaluator.process_ids == pids
+
+
 async def test_requests_share_the_processes():
     async with Evaluator(processes=2) as evaluator:
         responses = await asyncio.gather(*(evaluator.evaluate(package(f"a: {i}")) for i in range(40)))

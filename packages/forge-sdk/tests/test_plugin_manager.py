@@ -105,8 +105,17 @@ def test_two_plugins_of_one_name_name_both_distributions(site):
     assert "second 1.0" in plugins.problems[0].message
 
 
-def test_a_plugin_for_another_major_version_is_refused(site):
-    site.install("old", GOOD.format(name="lint"), requires="catalyst-forge-sdk>=7,<8")
+@pytest.mark.parametrize(
+    "requires",
+    [
+        "catalyst-forge-sdk>=7,<8",
+        "Catalyst_Forge.SDK (<8,>=7)",
+        "catalyst-forge-sdk[telemetry]>=7,<8",
+        'catalyst-forge-sdk>=7,<8; python_version > "3"',
+    ],
+)
+def test_a_plugin_for_another_major_version_is_refused(site, requires):
+    site.install("old", GOOD.format(name="lint"), requires=requires)
     plugins = site.load()
     assert plugins.step_actions == {}
     assert "written for catalyst-forge-sdk <8,>=7, installed is 0.1.0" in plugins.problems[0].message

@@ -62,6 +62,11 @@ class Evaluator:
         """Ids of the processes that run now."""
         return sorted(process.pid for process in self._running)
 
+    async def start(self) -> None:
+        """Starts a first process now, so that it is ready when a request comes; raises `EvaluatorError` where it can't be started."""
+        async with self._process():
+            pass
+
     async def evaluate(self, request: EvaluationRequest) -> EvaluationResponse:
         """Evaluates the instances of a request.
 

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
@@ -46,7 +45,7 @@ class EvaluatorProcess:
     @classmethod
     async def start(cls, limits: Limits) -> Self:
         """Starts the program that came with this package; raises `EvaluatorError` where it can't be run."""
-        program = Path(str(files("forge_cue"))) / "_bin" / PROGRAM
+        program = Path(__file__).parent / "_bin" / PROGRAM
         arguments = {
             "memory-limit": str(limits.memory),
             "time-limit": f"{limits.time + _SECOND_GUARD_SECONDS}s",

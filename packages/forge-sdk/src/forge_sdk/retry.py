@@ -6,11 +6,12 @@
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar
 
 from forge_sdk.errors import PlatformError
+
+if TYPE_CHECKING:
+    import tenacity
 
 Result = TypeVar("Result")
 
@@ -59,6 +60,8 @@ class RetryPolicy:
                 raise
             failures = [error]
 
+        import tenacity
+
         def before_sleep(state: tenacity.RetryCallState) -> None:
             if on_retry is not None and state.outcome is not None:
                 on_retry(state.attempt_number, state.outcome.exception() or RuntimeError())
@@ -77,7 +80,7 @@ class RetryPolicy:
         )
         return await retrying(attempt)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
+    def _wait(self, state: "tenacity.RetryCallState") -> float:
         error = state.outcome.exception() if state.outcome is not None else None
         return self.delay(state.attempt_number - 1, getattr(error, "retry_after", None))
 

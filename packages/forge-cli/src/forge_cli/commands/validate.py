@@ -33,8 +33,10 @@ def command(path: Path, *, as_json: bool, revision: str | None) -> int:
 
 
 async def _validated(path: Path, revision: str | None) -> tuple[Snapshot, ValidationReport]:
-    snapshot = await read_snapshot(path, revision)
+    # Git reads while Python imports the plugins.
+    reading = asyncio.create_task(read_snapshot(path, revision))
     async with project_component() as component:
+        snapshot = await reading
         try:
             document = await component.discover(snapshot, GitContext())
         except ConfigurationError as error:

@@ -4,11 +4,11 @@ Every plugin's struct gets a file of its own, so that an error in it names the p
 (`#StepActions[action]`) and not by disjunctions of structs, whose errors hide the mistake that was made.
 """
 
-import importlib.resources
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 from forge_sdk.plugins.manager import Plugins
@@ -52,8 +52,8 @@ def composed_schema(plugins: Plugins) -> str:
 
 @cache
 def _platform_files() -> Mapping[str, str]:
-    folder = importlib.resources.files("forge_project.schema") / PACKAGE
-    return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".cue")}
+    folder = Path(__file__).parent / PACKAGE
+    return {file.name: file.read_text("utf-8") for file in folder.glob("*.cue")}
 
 
 def _plugin_files(plugins: Plugins) -> Iterator[tuple[str, str]]:

@@ -31,9 +31,15 @@ class WorkingTree:
         self._path = path
         self._limits = limits or SourceLimits()
         self._timeout_s = timeout_s
+        self._root: Path | None = None
 
     async def root(self) -> Path:
-        """The root of the working tree; `ConfigurationError` where `path` is in none."""
+        """The root of the working tree, asked for once; `ConfigurationError` where `path` is in none."""
+        if self._root is None:
+            self._root = await self._found_root()
+        return self._root
+
+    async def _found_root(self) -> Path:
         try:
             output = await self._git(self._path, "rev-parse", "--show-toplevel")
         except PlatformError as error:

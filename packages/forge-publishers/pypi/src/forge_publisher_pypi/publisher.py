@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
-
 from forge_publisher_pypi.configuration import ProjectPypi, PypiOutputs, RepositoryPypi
 from forge_sdk.errors import AlreadyExists, ConfigurationError, ErrorCode, PlatformError, TransientError
 from forge_sdk.models.artifacts import (
@@ -163,6 +161,9 @@ def _only_identity(files: Sequence[ArchiveFile]) -> tuple[str, str]:
 
 
 def _identity(path: str) -> tuple[str, str]:
+    # It takes long to import, and the plugin is loaded also where nothing is published.
+    from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+
     filename = _filename(path)
     try:
         if filename.endswith(".whl"):

@@ -2,13 +2,13 @@
 
 import hashlib
 import importlib.metadata
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import pluggy
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.specifiers import SpecifierSet
 
 from forge_sdk import SDK_VERSION
 from forge_sdk.errors import ErrorCode, PlatformError
@@ -18,6 +18,7 @@ from forge_sdk.plugins.contracts import Producer, Publisher, SecretResolver, Ste
 
 Kind = TypeVar("Kind")
 SDK_DISTRIBUTION = "catalyst-forge-sdk"
+_REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(?P<versions>[^\[\]();@]*)")
 KINDS: Mapping[str, tuple[str, type]] = {
     "forge_producers": ("producer", Producer),
     "forge_publishers": ("publisher", Publisher),
@@ -72,20 +73,20 @@ class Plugins:
 
 def load_plugins(entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> Plugins:
     """Everything that is installed under the group `catalyst_forge`, or only what `entry_points` name."""
-    found = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME) if entry_points is None else entry_points
+    points = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME) if entry_points is None else entry_points
     plugins = Plugins()
-    for entry_point in sorted(found, key=lambda point: (_distribution(point)[0], point.name)):
-        distribution, version = _distribution(entry_point)
+    # Names and versions are read once: each question makes importlib.metadata parse the whole file again.
+    found = [(*_distribution(point), point) for point in points]
+    for distribution, version, entry_point in sorted(found, key=lambda each: (each[0], each[2].name)):
         try:
-            _load(entry_point, plugins)
+            _load(entry_point, distribution, version, plugins)
         except Exception as error:  # noqa: BLE001 - the fence: whatever a plugin does wrong is reported, nothing else stops
             message = f"{distribution} {version} ({entry_point.value}): {_reason(error)}"
             plugins.problems.append(PluginProblem(distribution=distribution, version=version, message=message))
     return plugins
 
 
-def _load(entry_point: importlib.metadata.EntryPoint, plugins: Plugins) -> None:
-    distribution, version = _distribution(entry_point)
+def _load(entry_point: importlib.metadata.EntryPoint, distribution: str, version: str, plugins: Plugins) -> None:
     _check_sdk_requirement(entry_point)
     manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
@@ -138,16 +139,27 @@ def _describe(hook: str, item: _Named, distribution: str, version: str) -> Plugi
 def _check_sdk_requirement(entry_point: importlib.metadata.EntryPoint) -> None:
     for text in (entry_point.dist.requires or []) if entry_point.dist else []:
         try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
+            versions = _sdk_versions(text)
+        except ValueError:
             continue
-        if canonicalize_name(requirement.name) == SDK_DISTRIBUTION and not requirement.specifier.contains(
-            SDK_VERSION, prereleases=True
-        ):
+        if versions is not None and not versions.contains(SDK_VERSION, prereleases=True):
             raise PlatformError(
-                f"is written for {SDK_DISTRIBUTION} {requirement.specifier}, installed is {SDK_VERSION}: install a version of the plugin for this SDK",
+                f"is written for {SDK_DISTRIBUTION} {versions}, installed is {SDK_VERSION}: install a version of the plugin for this SDK",
                 code=ErrorCode.PLUGIN_INVALID,
             )
+
+
+def _sdk_versions(text: str) -> SpecifierSet | None:
+    """The versions of the SDK that a requirement asks for, `None` for one of another distribution; `ValueError` where it is none."""
+    match = _REQUIREMENT.match(text)
+    if match is None or re.sub(r"[-_.]+", "-", match["name"]).lower() != SDK_DISTRIBUTION:
+        return None
+    if match.end() == len(text):
+        return SpecifierSet(match["versions"])
+    # Parsing extras, markers and URLs needs modules that take long to import, and hardly any plugin has them here.
+    from packaging.requirements import Requirement
+
+    return Requirement(text).specifier
 
 
 def _distribution(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:

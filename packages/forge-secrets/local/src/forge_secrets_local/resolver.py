@@ -3,7 +3,6 @@
 import asyncio
 import os
 import stat
-import tomllib
 from pathlib import Path
 from typing import Self
 
@@ -74,6 +73,9 @@ def _from_environment(reference: SecretReference, variable: str) -> Secret:
 
 
 def _from_file(reference: SecretReference, file: Path, key: str) -> Secret:
+    # It takes long to import, and the plugin is loaded also where no secret is resolved.
+    import tomllib
+
     try:
         with file.open("rb") as stream:
             if stat.S_IMODE(os.fstat(stream.fileno()).st_mode) & 0o077:
