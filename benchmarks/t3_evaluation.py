@@ -15,7 +15,7 @@ from forge_project.evaluation import evaluate
 TARGET = 0.8
 TIMES_A_PROCESS = 5.0
 TIMES_THE_COMMAND = 10.0
-SAMPLE = 30
+SAMPLE = 100
 
 
 async def rows() -> list[Row]:

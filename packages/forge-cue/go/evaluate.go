@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func evaluateInstance(wanted *instance, against *compiledSchema, fills []fill) r
 
 // result evaluates, and again without what was reported, until no further error shows.
 func (e *evaluation) result() result {
-	answer := result{Name: e.source.wanted.Name, Open: []string{}, Attributes: []attribute{}, Positions: []placedField{}}
+	answer := result{Name: e.source.wanted.Name, Open: []string{}, Attributes: []attribute{}}
 	for {
 		value, again := e.attempt(&answer)
 		if again {
@@ -107,15 +108,16 @@ func (e *evaluation) walk(value cue.Value, attributes []*fieldAttribute, answer 
 	e.report.know(walked.others)
 }
 
-func (e *evaluation) placed() []placedField {
-	fields := make([]placedField, 0, len(e.positions))
-	for path, at := range e.positions {
-		fields = append(fields, placedField{Path: path, position: at})
-	}
-	slices.SortFunc(fields, func(a, b placedField) int {
-		return cmp.Or(a.position.compare(b.position), strings.Compare(a.Path, b.Path))
+func (e *evaluation) placed() places {
+	paths := slices.Collect(maps.Keys(e.positions))
+	slices.SortFunc(paths, func(a, b string) int {
+		return cmp.Or(e.positions[a].compare(e.positions[b]), strings.Compare(a, b))
 	})
-	return fields
+	found := places{Files: []string{}, Paths: []string{}, File: []int{}, Lines: []int{}, Columns: []int{}}
+	for _, path := range paths {
+		found.add(path, e.positions[path])
+	}
+	return found
 }
 
 func (r *result) keepAttributes(attributes []*fieldAttribute) {

@@ -47,7 +47,7 @@ type result struct {
 	Partial    json.RawMessage `json:"partial,omitempty"`
 	Open       []string        `json:"open"`
 	Attributes []attribute     `json:"attributes"`
-	Positions  []placedField   `json:"positions"`
+	Positions  places          `json:"positions"`
 	Errors     []cueError      `json:"errors"`
 }
 
@@ -77,18 +77,27 @@ type position struct {
 	Column int
 }
 
-// placedField is a field and where it is written; a response holds them in the order of the source text.
-type placedField struct {
-	Path string
-	position
+// places holds where fields are written, in the order of the source text: the field at paths[i] stands in files[file[i]].
+// They are most of a response, and columns are what both sides write and read fastest.
+type places struct {
+	Files   []string `json:"files"`
+	Paths   []string `json:"paths"`
+	File    []int    `json:"file"`
+	Lines   []int    `json:"lines"`
+	Columns []int    `json:"columns"`
 }
 
-// MarshalJSON writes [path, file, line, column].
-func (p placedField) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]any{p.Path, p.File, p.Line, p.Column})
+func (p *places) add(path string, at position) {
+	if len(p.Files) == 0 || p.Files[len(p.Files)-1] != at.File {
+		p.Files = append(p.Files, at.File)
+	}
+	p.Paths = append(p.Paths, path)
+	p.File = append(p.File, len(p.Files)-1)
+	p.Lines = append(p.Lines, at.Line)
+	p.Columns = append(p.Columns, at.Column)
 }
 
-// MarshalJSON writes [file, line, column]: a response holds one position per field.
+// MarshalJSON writes [file, line, column].
 func (p position) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{p.File, p.Line, p.Column})
 }

@@ -73,11 +73,17 @@ def _result(one: Mapping[str, Any]) -> EvaluationResult:
         name=one["name"],
         value=one.get("value"),
         attributes=[_attribute(found) for found in one["attributes"]],
-        positions={path: Position(file, line, column) for path, file, line, column in one["positions"]},
+        positions=_positions(one["positions"]),
         errors=[_error(found) for found in one["errors"]],
         open=one["open"],
         partial=one.get("partial"),
     )
+
+
+def _positions(columns: Mapping[str, Any]) -> dict[str, Position]:
+    files = map(columns["files"].__getitem__, columns["file"])
+    places = map(Position, files, columns["lines"], columns["columns"])
+    return dict(zip(columns["paths"], places, strict=True))
 
 
 def _attribute(one: Mapping[str, Any]) -> Attribute:
