@@ -1,7 +1,6 @@
 """A cluster of three NATS servers that loses its leader in the middle of a run: dispatcher and worker go on."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -10,17 +9,14 @@ from uuid import uuid4
 import pytest
 import yaml
 from aiohttp import web
-from harness import Repository
+from jobs import task_of_one_step
 
 from forge_dispatch import Dispatcher, DispatcherSettings
 from forge_dispatch.connection import connect
 from forge_dispatch.streams import apply_definitions
 from forge_sdk.configuration import Nats
 from forge_sdk.errors import TransientError
-from forge_sdk.identifiers import job_id
 from forge_sdk.messaging import JOBS_BUCKET
-from forge_sdk.models.jobs import Job, JobType
-from forge_sdk.models.payloads import CiPayload, StepPlan
 from forge_sdk.retry import RetryPolicy
 from forge_servers import NatsServer, NatsSettings, free_port
 from forge_servers.nats_settings import NatsCluster
@@ -124,31 +120,13 @@ def worker(cluster, platform_api, s3_bucket, tmp_path):
         process.wait(60)
 
 
-def tasks(repository: Repository, sha: str) -> list[Job]:
-    """Tasks of one step each, which append a line to a file of the test."""
-    run_id = uuid4()
-    jobs = []
-    for number in range(JOBS):
-        command = ["sh", "-c", f"echo {number} >> {repository.folder}.done"]
-        step = StepPlan(id=uuid4(), name="unit", action="command", configuration={"command": command}, timeout_s=60)
-        payload = CiPayload(task_id=uuid4(), phase="test", project=f"p{number}", project_path=".", waves=((step,),))
-        jobs.append(
-            Job(
-                id=job_id(run_id, "ci", "test", f"p{number}"),
-                type=JobType.CI,
-                run_id=run_id,
-                repository="local/clustered",
-                clone_url=repository.folder.as_uri(),
-                commit_sha=sha,
-                payload=json.loads(payload.model_dump_json()),
-            )
-        )
-    return jobs
-
-
 async def test_the_leader_is_killed_in_a_run_and_the_run_ends_well(cluster, worker, make_repository):
     repository = make_repository("clustered").write({"README.md": "text"})
-    jobs = tasks(repository, repository.commit())
+    sha, run_id = repository.commit(), uuid4()
+    jobs = [
+        task_of_one_step(repository, sha, run_id, f"p{number}", f"echo {number} >> {repository.folder}.done")
+        for number in range(JOBS)
+    ]
     settings = Nats(url=",".join(server.bare_url for server in cluster), replicas=NODES, ack_wait_s=2)
     connection = await connect(settings, "test")
     await PATIENT.call(

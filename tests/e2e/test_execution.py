@@ -1,14 +1,22 @@
 """Runs as a person sees them: attempts, newer pushes, logs that are followed, timeouts, ends."""
 
+import asyncio
 import json
 import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import configurations
 import pytest
 from harness import alive, eventually
+from jobs import task_of_one_step
+
+from forge_dispatch import Dispatcher
+from forge_dispatch.connection import connect
+from forge_sdk.configuration import Nats
+from forge_sdk.nats_permissions import DISPATCHER, inbox_prefix
 
 CANCEL = '\nconcurrency: "cancel"\n'
 TAGGED = '\nrelease: on: [{branch: "main"}, {tag: true}]\n'
@@ -182,6 +190,25 @@ def test_a_step_that_takes_too_long_is_ended(platform, project, tmp_path):
         codes.append(error["code"])
         error = error["cause"]
     assert "timeout" in codes
+    eventually(lambda: not alive(int((tmp_path / "pid").read_text())), "the step's process has ended", 20)
+
+
+async def test_a_task_that_takes_too_long_as_a_whole_is_ended(platform, project, tmp_path):
+    repository = project("slow-task", "true")
+    script = f"echo $$ > {tmp_path}/n.pid; mv {tmp_path}/n.pid {tmp_path}/pid; sleep 600"
+    job = task_of_one_step(repository, repository.git("rev-parse", "HEAD"), uuid4(), "api", script, timeout_s=3)
+    settings = Nats(
+        url=f"nats://127.0.0.1:{platform.ports['nats']}",
+        user="dispatcher",
+        password_file=platform.home / "keys" / "nats-dispatcher.secret",
+        inbox_prefix=inbox_prefix(DISPATCHER),
+    )
+    connection = await connect(settings, "test")
+    async with asyncio.timeout(60), Dispatcher(connection) as dispatcher:
+        [result] = await dispatcher.run([job])
+    await connection.close()
+    assert (result.status, result.error.code) == ("failed", "timeout")
+    assert "took longer than 3 s" in result.error.message
     eventually(lambda: not alive(int((tmp_path / "pid").read_text())), "the step's process has ended", 20)
 
 
