@@ -8,19 +8,21 @@ from typing import Any, cast
 from nats.aio.msg import Msg
 from pydantic import BaseModel
 
-from forge_sdk.configuration import Nats
-from forge_sdk.messaging import CI, CONTROL_BUCKET, JOBS_BUCKET
+from forge_sdk.configuration import Log, Nats
+from forge_sdk.logging import configure_logging
+from forge_sdk.messaging import CI, CONTROL_BUCKET
 from forge_sdk.models.jobs import JobType
+from forge_sdk.nats_requests import Requests
 from forge_worker.cancellation import CancellationWatch
 from forge_worker.claims import ClaimStore
-from forge_worker.connection import bucket, connect
+from forge_worker.connection import REQUEST_TIMEOUT_S, bucket, connect
 from forge_worker.consumer import PoolConsumer
 from forge_worker.delivery import DeliveryHandler
 from forge_worker.jobs import JobContext, Services
 from forge_worker.metrics import Metrics
 from forge_worker.runner import JobRunner
 
-SLOTS, ACK_WAIT_S, NAME = 64, 30.0, "bench"
+SLOTS, ACK_WAIT_S, NAME = 500, 30.0, "bench"
 
 
 class Nothing(BaseModel):
@@ -49,8 +51,9 @@ async def work(url: str) -> None:
     watch = CancellationWatch(connection, bucket(connection, CONTROL_BUCKET))
     async with watch.running():
         runner = JobRunner(services, NAME, {JobType.CI: NoOperation})
-        claims = ClaimStore(bucket(connection, JOBS_BUCKET), NAME)
-        delivery = DeliveryHandler(connection, claims, watch, runner, worker=NAME, ack_wait_s=ACK_WAIT_S)
+        requests = Requests(connection, REQUEST_TIMEOUT_S)
+        claims = ClaimStore(connection, requests, NAME)
+        delivery = DeliveryHandler(connection, requests, claims, watch, runner, worker=NAME, ack_wait_s=ACK_WAIT_S)
 
         async def handle(message: Msg) -> None:
             await delivery.handle(message, CI)
@@ -60,10 +63,7 @@ async def work(url: str) -> None:
 
 
 if __name__ == "__main__":
-    import logging
-
-    import structlog
     import uvloop
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    configure_logging(Log(level="warning"), NAME)
     uvloop.run(work(sys.argv[1]))

@@ -29,13 +29,14 @@ from forge_sdk.configuration import (
 from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUE_OF_TYPE, QUEUES, Queue
 from forge_sdk.models.api import StatusBatch
 from forge_sdk.models.jobs import Job, JobEntry, JobResult, JobType
+from forge_sdk.nats_requests import Requests
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.plugins.contracts import StepRequest, StepResult
 from forge_sdk.plugins.manager import Plugins
 from forge_worker.cancellation import CancellationWatch
 from forge_worker.checkpoints import LoggingObserver
 from forge_worker.claims import ClaimStore
-from forge_worker.connection import bucket
+from forge_worker.connection import REQUEST_TIMEOUT_S, bucket
 from forge_worker.consumer import PoolConsumer
 from forge_worker.delivery import DeliveryHandler
 from forge_worker.git.cache import RepositoryCache
@@ -393,8 +394,9 @@ async def run_worker(
         watch = CancellationWatch(connection, bucket(connection, CONTROL_BUCKET))
         await stack.enter_async_context(watch.running())
         runner = JobRunner(services, name, handlers)
-        claims = ClaimStore(bucket(connection, JOBS_BUCKET), name)
-        delivery = DeliveryHandler(connection, claims, watch, runner, worker=name, ack_wait_s=ACK_WAIT_S)
+        requests = Requests(connection, REQUEST_TIMEOUT_S)
+        claims = ClaimStore(connection, requests, name)
+        delivery = DeliveryHandler(connection, requests, claims, watch, runner, worker=name, ack_wait_s=ACK_WAIT_S)
         for queue in QUEUES:
 
             async def handle(message: Any, queue: Queue = queue) -> None:

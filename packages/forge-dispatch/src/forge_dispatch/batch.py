@@ -109,7 +109,23 @@ class Batch:
         await self._look_patiently(found)
 
     async def _publish_all(self) -> None:
-        await self._sweep_tolerantly()
+        if len(self._jobs) == 1:
+            # Nothing has to be put in order: the entry is read while the job is published.
+            await for_each((self._sweep_tolerantly, self._publish_in_order), lambda part: part(), 2)
+            return
+        await self._find_known()
+        await self._publish_in_order()
+
+    async def _find_known(self) -> None:
+        """Read the entries of those jobs that have one; of most batches no job has."""
+        try:
+            known = await self._board.entered(len(self._open))
+        except TransientError as error:
+            _logger.warning("job_entries_unread", error=error.message)
+            known = None
+        await self._sweep_tolerantly(known)
+
+    async def _publish_in_order(self) -> None:
         # What an earlier dispatcher left running takes the places first, so that going on lets nothing more through.
         order = sorted(self._open.values(), key=lambda found: found.claim is None)
         await for_each(order, self._publish, self._settings.publish_concurrency)
@@ -153,9 +169,10 @@ class Batch:
             await asyncio.sleep(self._settings.sweep_interval_s)
             await self._sweep_tolerantly()
 
-    async def _sweep_tolerantly(self) -> None:
+    async def _sweep_tolerantly(self, known: frozenset[str] | None = None) -> None:
+        read = [found for found in self._open.values() if known is None or str(found.job.id) in known]
         try:
-            await for_each(list(self._open.values()), self._look, self._settings.publish_concurrency)
+            await for_each(read, self._look, self._settings.publish_concurrency)
             self._reached_at = time.monotonic()
         except TransientError as error:
             if time.monotonic() - self._reached_at > self._settings.unreachable_limit_s:

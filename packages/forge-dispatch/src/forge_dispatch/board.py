@@ -4,7 +4,6 @@ from uuid import UUID
 
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
 from forge_dispatch.failures import COMPONENT, translated
@@ -13,7 +12,13 @@ from forge_sdk import telemetry
 from forge_sdk.errors import PlatformError
 from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUE_OF_TYPE, cancel_key, job_cancel_key
 from forge_sdk.models.jobs import Job, JobEntry, JobEntryState, JobResult
+from forge_sdk.nats_connection import leader_bucket
 
+ENTRY_SUBJECT = f"$KV.{JOBS_BUCKET}."
+LISTED_PER_READ = 100
+"""So many names in a list cost about as much as one entry that is read."""
+LARGEST_LIST = 50_000
+"""Well below what the server names at once; entries that come meanwhile have to fit in, too."""
 STREAM_STORE_FAILED = 10077
 """Error code of JetStream for a message over a limit of the stream; only the text says which limit."""
 
@@ -25,8 +30,8 @@ class Board:
         self._inbox = inbox
         self._settings = settings
         self._jetstream = connection.jetstream(timeout=settings.request_timeout_s)
-        self._entries = self._bucket(JOBS_BUCKET)
-        self._control = self._bucket(CONTROL_BUCKET)
+        self._entries = leader_bucket(self._jetstream, JOBS_BUCKET)
+        self._control = leader_bucket(self._jetstream, CONTROL_BUCKET)
 
     async def publish(self, job: Job) -> bool:
         """Queues the job; false where it was queued before, so that its result may be there already."""
@@ -49,6 +54,15 @@ class Board:
                     return False
                 raise
         return not known.duplicate
+
+    async def entered(self, wanted: int) -> frozenset[str] | None:
+        """The ids of all jobs that have an entry; none where reading `wanted` entries takes less than such a list."""
+        stream = f"KV_{JOBS_BUCKET}"
+        with translated("listing the entries of jobs"):
+            if (await self._jetstream.stream_info(stream)).state.messages > min(wanted * LISTED_PER_READ, LARGEST_LIST):
+                return None
+            listed = await self._jetstream.stream_info(stream, subjects_filter=f"{ENTRY_SUBJECT}*")
+        return frozenset(subject.removeprefix(ENTRY_SUBJECT) for subject in listed.state.subjects or {})
 
     async def entry(self, job_id: UUID) -> tuple[JobEntry | None, int]:
         """The job's entry and its revision; none and 0 before the first claim."""
@@ -94,6 +108,3 @@ class Board:
     async def _put(self, key: str) -> None:
         with translated(f"writing {key}"):
             await self._control.put(key, b"cancelled")
-
-    def _bucket(self, name: str) -> KeyValue:
-        return KeyValue(name=name, stream=f"KV_{name}", pre=f"$KV.{name}.", js=self._jetstream, direct=False)

@@ -1,7 +1,7 @@
 """Doing one thing to many, a bounded number at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import TypeVar
 
 from forge_dispatch.failures import single
@@ -9,13 +9,13 @@ from forge_dispatch.failures import single
 Item = TypeVar("Item")
 
 
-async def for_each(items: Iterable[Item], operation: Callable[[Item], Awaitable[None]], concurrency: int) -> None:
+async def for_each(items: Collection[Item], operation: Callable[[Item], Awaitable[None]], concurrency: int) -> None:
     """Awaits `operation(item)` for all items, started in their order; the first error ends the rest and is raised."""
     waiting = iter(items)
     failure: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(concurrency):
+            for _ in range(min(concurrency, len(items))):
                 tasks.create_task(_drain(waiting, operation))
     except BaseExceptionGroup as group:
         failure = single(group)

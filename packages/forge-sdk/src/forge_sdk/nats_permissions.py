@@ -41,11 +41,12 @@ _STREAMS = (*(queue.stream for queue in QUEUES), f"KV_{JOBS_BUCKET}", f"KV_{CONT
 _DISPATCH = (
     *(f"{queue.subject}.*" for queue in QUEUES),
     *(f"$JS.API.STREAM.PURGE.{queue.stream}" for queue in QUEUES),
+    f"$JS.API.STREAM.INFO.KV_{JOBS_BUCKET}",
     f"$JS.API.STREAM.MSG.GET.KV_{JOBS_BUCKET}",
     f"$KV.{JOBS_BUCKET}.*",
     f"$KV.{CONTROL_BUCKET}.cancel.>",
 )
-"""Publish and purge jobs, read and finish their entries, cancel."""
+"""Publish and purge jobs, list, read and finish their entries, cancel."""
 _DEFINE = (
     *(f"$JS.API.STREAM.{verb}.{stream}" for stream in _STREAMS for verb in ("INFO", "CREATE", "UPDATE")),
     *(
@@ -79,10 +80,11 @@ _WORK = (
         )
     ),
     f"$JS.API.STREAM.MSG.GET.KV_{JOBS_BUCKET}",
+    f"$JS.API.STREAM.INFO.KV_{CONTROL_BUCKET}",
     f"$JS.API.STREAM.MSG.GET.KV_{CONTROL_BUCKET}",
     f"$KV.{JOBS_BUCKET}.*",
 )
-"""Pull jobs and acknowledge them, claim them and write results, read cancel keys."""
+"""Pull jobs and acknowledge them, claim them and write results, list and read cancel keys."""
 
 PERMISSIONS = {
     API: Permissions(

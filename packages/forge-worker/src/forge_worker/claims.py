@@ -6,15 +6,17 @@ from enum import StrEnum
 from uuid import UUID
 
 import nats.errors
-from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
-from nats.js.kv import KeyValue
+from nats.aio.client import Client
+from nats.js.errors import APIError, KeyNotFoundError
 from pydantic import ValidationError
 
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
-from forge_sdk.messaging import MAX_LOSSES
+from forge_sdk.messaging import JOBS_BUCKET, MAX_LOSSES
 from forge_sdk.models.jobs import JobEntry, JobEntryState, JobResult
+from forge_sdk.nats_requests import Requests
 from forge_sdk.retry import RetryPolicy
+from forge_worker.connection import bucket
 
 CLAIM_RETRY = RetryPolicy(attempts=5, base_delay=0.2, max_delay=2, jitter=0.1)
 RESULT_RETRY = RetryPolicy(attempts=60, base_delay=0.2, max_delay=5, jitter=0.5)
@@ -54,8 +56,9 @@ class ClaimOutcome:
 class ClaimStore:
     """Entries of jobs as the worker `worker` sees and changes them."""
 
-    def __init__(self, bucket: KeyValue, worker: str) -> None:
-        self._bucket, self._worker = bucket, worker
+    def __init__(self, connection: Client, requests: Requests, worker: str) -> None:
+        self._requests, self._worker = requests, worker
+        self._bucket = bucket(connection, JOBS_BUCKET)
 
     async def claim(self, job_id: UUID, *, redelivered: bool) -> ClaimOutcome:
         """Claim the job: create the entry, or take over one that was handed back, or whose message was redelivered.
@@ -64,7 +67,7 @@ class ClaimStore:
         """
         if not redelivered:
             # Nearly always nobody has claimed it: then reading first would be a round trip for nothing.
-            outcome = await CLAIM_RETRY.call(lambda: self._create(job_id))
+            outcome = await CLAIM_RETRY.call(lambda: self._create(job_id, 0))
             if outcome is not None:
                 return outcome
         for _ in range(MAX_RACES):
@@ -75,8 +78,8 @@ class ClaimStore:
 
     async def holds(self, claim: Claim) -> bool:
         """Whether the claim is still this worker's."""
-        entry = await self._read(claim.job_id)
-        return entry is not None and entry[1] == claim.token
+        entry, revision = await self._read(claim.job_id)
+        return entry is not None and revision == claim.token
 
     async def finish(self, claim: Claim, result: JobResult) -> bool:
         """Write the result; `False` where the claim was lost to another worker meanwhile, whose result counts."""
@@ -89,10 +92,9 @@ class ClaimStore:
         return await CLAIM_RETRY.call(lambda: self._replace(claim, entry))
 
     async def _claim_once(self, job_id: UUID, *, redelivered: bool) -> ClaimOutcome | None:
-        found = await self._read(job_id)
-        if found is None:
-            return await self._create(job_id)
-        entry, revision = found
+        entry, revision = await self._read(job_id)
+        if entry is None:
+            return await self._create(job_id, revision)
         if entry.result is not None:
             return ClaimOutcome(result=entry.result)
         losses = entry.losses
@@ -102,43 +104,37 @@ class ClaimStore:
             losses += 1
             logger.warning("worker_lost", job_id=str(job_id), lost_worker=entry.worker, losses=losses)
         claim = Claim(job_id, revision, losses, datetime.now(UTC))
-        token = await self._update(claim, self._entry(JobEntryState.CLAIMED, losses, claim.claimed_at, None))
+        entry = self._entry(JobEntryState.CLAIMED, losses, claim.claimed_at, None)
+        token = await self._write(job_id, entry, revision)
         if token is None:
             return None
         refusal = Refusal.LOST_TOO_OFTEN if losses >= MAX_LOSSES else None
         return ClaimOutcome(claim=replace(claim, token=token), refusal=refusal)
 
-    async def _create(self, job_id: UUID) -> ClaimOutcome | None:
+    async def _create(self, job_id: UUID, revision: int) -> ClaimOutcome | None:
         now = datetime.now(UTC)
-        data = _encode(self._entry(JobEntryState.CLAIMED, 0, now, None))
-        try:
-            token = await self._bucket.create(str(job_id), data)
-        except KeyWrongLastSequenceError:
-            return None
-        except (nats.errors.Error, APIError, TimeoutError) as error:
-            raise _unreachable(error) from error
-        return ClaimOutcome(claim=Claim(job_id, token, 0, now))
+        token = await self._write(job_id, self._entry(JobEntryState.CLAIMED, 0, now, None), revision)
+        return ClaimOutcome(claim=Claim(job_id, token, 0, now)) if token is not None else None
 
     async def _replace(self, claim: Claim, entry: JobEntry) -> bool:
-        if await self._update(claim, entry) is not None:
+        if await self._write(claim.job_id, entry, claim.token) is not None:
             return True
         # The answer to an earlier try may have been lost on its way: then the entry is ours already.
-        found = await self._read(claim.job_id)
-        return found is not None and found[0] == entry
+        return (await self._read(claim.job_id))[0] == entry
 
-    async def _update(self, claim: Claim, entry: JobEntry) -> int | None:
+    async def _write(self, job_id: UUID, entry: JobEntry, revision: int) -> int | None:
+        data = entry.model_dump_json(by_alias=True).encode()
         try:
-            return await self._bucket.update(str(claim.job_id), _encode(entry), last=claim.token)
-        except KeyWrongLastSequenceError:
-            return None
+            return await self._requests.compare_and_set(JOBS_BUCKET, str(job_id), data, revision)
         except (nats.errors.Error, APIError, TimeoutError) as error:
             raise _unreachable(error) from error
 
-    async def _read(self, job_id: UUID) -> tuple[JobEntry, int] | None:
+    async def _read(self, job_id: UUID) -> tuple[JobEntry | None, int]:
+        """The entry and its revision; none and 0 where there never was one, a deleted one leaves its revision."""
         try:
             found = await self._bucket.get(str(job_id))
-        except KeyNotFoundError:
-            return None
+        except KeyNotFoundError as error:
+            return None, (error.entry.revision or 0) if error.entry else 0
         except (nats.errors.Error, APIError, TimeoutError) as error:
             raise _unreachable(error) from error
         try:
@@ -150,10 +146,6 @@ class ClaimStore:
 
     def _entry(self, state: JobEntryState, losses: int, claimed_at: datetime, result: JobResult | None) -> JobEntry:
         return JobEntry(state=state, worker=self._worker, claimed_at=claimed_at, losses=losses, result=result)
-
-
-def _encode(entry: JobEntry) -> bytes:
-    return entry.model_dump_json(by_alias=True).encode()
 
 
 def _unreachable(error: Exception) -> TransientError:

@@ -16,6 +16,7 @@ from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import MAX_DELIVER, Queue
 from forge_sdk.models.jobs import Job, JobResult
+from forge_sdk.nats_requests import Requests
 from forge_sdk.retry import RetryPolicy
 from forge_worker.cancellation import CancellationWatch
 from forge_worker.claims import Claim, ClaimStore
@@ -23,7 +24,6 @@ from forge_worker.envelopes import envelope_identity, read_envelope
 from forge_worker.results import encode_result, lost_error, make_result, undeliverable_error
 from forge_worker.runner import Execution, Interruption, JobRunner
 
-ACK_TIMEOUT_S = 5.0
 ACK_RETRY = RetryPolicy(attempts=3, base_delay=0.2, max_delay=1, jitter=0.1)
 
 logger = get_logger(__name__)
@@ -35,6 +35,13 @@ class _Running:
 
     message: Msg
     execution: Execution | None = None
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Stop the job, or never start it."""
+        self.cancelled = True
+        if self.execution is not None:
+            self.execution.interrupt(Interruption.CANCELLED)
 
 
 class DeliveryHandler:
@@ -43,6 +50,7 @@ class DeliveryHandler:
     def __init__(
         self,
         connection: Client,
+        requests: Requests,
         claims: ClaimStore,
         watch: CancellationWatch,
         runner: JobRunner,
@@ -50,7 +58,8 @@ class DeliveryHandler:
         worker: str,
         ack_wait_s: float,
     ) -> None:
-        self._connection, self._claims, self._watch, self._runner = connection, claims, watch, runner
+        self._connection, self._requests = connection, requests
+        self._claims, self._watch, self._runner = claims, watch, runner
         self._worker, self._ack_wait_s = worker, ack_wait_s
         self._running: dict[UUID, _Running] = {}
         self._draining = False
@@ -93,13 +102,11 @@ class DeliveryHandler:
             await self._give_back(message, self._ack_wait_s)
 
     async def _claimed(self, running: _Running, job: Job) -> None:
-        cancelled = asyncio.Event()
-        # Looked for while the job is claimed, so that it costs no time of its own.
-        async with self._watch.watching(job, cancelled) as looked:
+        with self._watch.watching(job, running.cancel):
             message = running.message
             outcome = await self._claims.claim(job.id, redelivered=message.metadata.num_delivered > 1)
             if outcome.claim is not None and outcome.refusal is None:
-                await self._execute(running, Execution(job, outcome.claim, cancelled, looked))
+                await self._execute(running, Execution(job, outcome.claim))
                 return
         if outcome.result is not None:
             logger.info("job_finished_before", status=outcome.result.status)
@@ -111,13 +118,15 @@ class DeliveryHandler:
 
     async def _execute(self, running: _Running, execution: Execution) -> None:
         running.execution = execution
-        if self._draining:
-            execution.interrupt(Interruption.DRAINED)
         claim = execution.claim
         if claim.losses:
             self._runner.count_loss(execution.job)
         logger.info("job_started", token=claim.token, losses=claim.losses)
         async with self._heartbeat(running, execution):
+            if running.cancelled or await self._watch.is_cancelled(execution.job):
+                running.cancel()
+            if self._draining:
+                execution.interrupt(Interruption.DRAINED)
             result = await self._runner.run(execution)
             if result is not None and not await self._claims.finish(claim, result):
                 logger.warning("claim_lost", reason="another worker took the job over; its result counts")
@@ -164,9 +173,17 @@ class DeliveryHandler:
     async def _answer(self, message: Msg, reply_to: str, result: JobResult) -> None:
         await self._reply(reply_to, result)
         try:
-            await ACK_RETRY.call(lambda: _acknowledge(message))
+            await ACK_RETRY.call(lambda: self._acknowledge(message))
         except TransientError as error:
             logger.warning("ack_not_confirmed", error=error.message)
+
+    async def _acknowledge(self, message: Msg) -> None:
+        try:
+            await self._requests.send(message.reply, Msg.Ack.Ack)
+        except (nats.errors.TimeoutError, nats.errors.NoRespondersError, nats.errors.ConnectionClosedError) as error:
+            raise TransientError(
+                f"the acknowledgement was not confirmed: {type(error).__name__}", component="worker"
+            ) from error
 
     async def _reply(self, reply_to: str, result: JobResult) -> None:
         """Wake the dispatcher up; where that fails it finds the result in the bucket."""
@@ -183,33 +200,29 @@ class DeliveryHandler:
 
     @asynccontextmanager
     async def _heartbeat(self, running: _Running, execution: Execution) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._beat(running, execution))
+        tasks: list[asyncio.Task[None]] = []
+        # Most jobs that do little end before the first beat is due: they need no task for it.
+        timer = asyncio.get_running_loop().call_later(
+            self._ack_wait_s / 3, lambda: tasks.append(asyncio.create_task(self._beat(running, execution)))
+        )
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            timer.cancel()
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _beat(self, running: _Running, execution: Execution) -> None:
         """Keep the message ours, and stop the job where its claim is not."""
         while True:
-            await asyncio.sleep(self._ack_wait_s / 3)
             with suppress(nats.errors.Error):
                 await running.message.in_progress()
             try:
-                held = await self._claims.holds(execution.claim)
+                if not await self._claims.holds(execution.claim):
+                    execution.interrupt(Interruption.CLAIM_LOST)
+                    return
             except PlatformError as error:
                 logger.warning("claim_not_checked", error=error.message)
-                continue
-            if not held:
-                execution.interrupt(Interruption.CLAIM_LOST)
-                return
-
-
-async def _acknowledge(message: Msg) -> None:
-    try:
-        await message.ack_sync(timeout=ACK_TIMEOUT_S)
-    except (nats.errors.TimeoutError, nats.errors.NoRespondersError, nats.errors.ConnectionClosedError) as error:
-        raise TransientError(
-            f"the acknowledgement was not confirmed: {type(error).__name__}", component="worker"
-        ) from error
+            await asyncio.sleep(self._ack_wait_s / 3)

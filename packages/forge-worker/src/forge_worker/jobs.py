@@ -1,6 +1,5 @@
 """What a handler gets and gives: the services of the process, the context of one job, and the `Handler` protocol."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,16 +53,14 @@ class JobContext:
     """One execution of a job.
 
     `token` is the fencing token: the revision of the claim, which every internal write to the API carries. `masker` knows
-    every secret that the job resolved. `cancelled` is set right before the handler's task is cancelled because the run or
-    job was. `partial` may be set by a handler to the output so far; it becomes the result's output where the job fails,
-    is cancelled or runs out of time.
+    every secret that the job resolved. `partial` may be set by a handler to the output so far; it becomes the result's
+    output where the job fails, is cancelled or runs out of time.
     """
 
     job: Job
     token: int
     services: Services
     masker: Masker = field(default_factory=Masker)
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     partial: BaseModel | None = None
 
     async def secret(self, reference: SecretReference, *, purpose: str) -> Secret:

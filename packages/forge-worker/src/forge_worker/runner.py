@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,7 +25,9 @@ logger = get_logger(__name__)
 
 
 class Interruption(StrEnum):
-    """Why a handler was stopped from outside."""
+    """Why nobody waits for a handler any more: it has ended, or was stopped from outside."""
+
+    ENDED = "ended"
 
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"
@@ -36,12 +37,10 @@ class Interruption(StrEnum):
 
 @dataclass(slots=True)
 class Execution:
-    """A job that runs: `interrupt` stops it. `cancelled` is right when `looked` is done."""
+    """A job that runs: `interrupt` stops it, also before its handler has started."""
 
     job: Job
     claim: Claim
-    cancelled: asyncio.Event
-    looked: "asyncio.Task[None]"
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     interruption: "asyncio.Future[Interruption]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -82,19 +81,19 @@ class JobRunner:
         self._services.metrics.losses.labels(job.type.value).inc()
 
     async def _run(self, execution: Execution) -> JobResult | None:
-        context = JobContext(execution.job, execution.claim.token, self._services, cancelled=execution.cancelled)
-        await execution.looked
-        if context.cancelled.is_set():
-            return self._result(execution, context, Interruption.CANCELLED)
+        context = JobContext(execution.job, execution.claim.token, self._services)
+        if execution.interruption.done():
+            cancelled = execution.interruption.result() is Interruption.CANCELLED
+            return self._result(execution, context, Interruption.CANCELLED) if cancelled else None
         task = asyncio.create_task(self._handler(execution.job.type).run(context))
         try:
-            reason = await _interrupted(task, context, execution)
+            reason = await _interrupted(task, execution)
         finally:
             await _stop(task, execution)
         ended = task.done() and not task.cancelled()
         if reason is Interruption.CLAIM_LOST or (reason is Interruption.DRAINED and not ended):
             return None
-        if reason is not None and reason is not Interruption.DRAINED:
+        if reason in {Interruption.CANCELLED, Interruption.TIMEOUT}:
             return await self._fitted(execution, self._result(execution, context, reason))
         return await self._fitted(execution, self._outcome(execution, context, task))
 
@@ -158,25 +157,14 @@ class JobRunner:
             )
 
 
-async def _interrupted(
-    task: "asyncio.Task[BaseModel]", context: JobContext, execution: Execution
-) -> Interruption | None:
+async def _interrupted(task: "asyncio.Task[BaseModel]", execution: Execution) -> Interruption:
     """Wait for the handler's end, or the reason to stop it."""
-    cancelled = asyncio.create_task(context.cancelled.wait())
+    task.add_done_callback(lambda _: execution.interrupt(Interruption.ENDED))
+    timer = asyncio.get_running_loop().call_later(execution.job.timeout_s, execution.interrupt, Interruption.TIMEOUT)
     try:
-        ends: set[asyncio.Future[Any]] = {task, cancelled, execution.interruption}
-        done, _ = await asyncio.wait(
-            ends,
-            timeout=execution.job.timeout_s,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        return await execution.interruption
     finally:
-        cancelled.cancel()
-    if task in done:
-        return None
-    if cancelled in done:
-        return Interruption.CANCELLED
-    return execution.interruption.result() if execution.interruption in done else Interruption.TIMEOUT
+        timer.cancel()
 
 
 async def _stop(task: "asyncio.Task[BaseModel]", execution: Execution) -> None:

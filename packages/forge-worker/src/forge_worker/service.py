@@ -19,14 +19,15 @@ from forge_sdk.client import ApiClient, ClientCredentialsTokens
 from forge_sdk.configuration import Registry, WorkerConfiguration, read_secret_file
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
-from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUE_OF_POOL
+from forge_sdk.messaging import CONTROL_BUCKET, QUEUE_OF_POOL
 from forge_sdk.models.api import RegisterPlugins
+from forge_sdk.nats_requests import Requests
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.plugins.manager import Plugins, load_plugins
 from forge_worker.cancellation import CancellationWatch
 from forge_worker.checkpoints import CheckpointObserver, LoggingObserver
 from forge_worker.claims import ClaimStore
-from forge_worker.connection import PATIENCE_S, PAUSE_S, bucket, connect, wait_for_queue
+from forge_worker.connection import PATIENCE_S, PAUSE_S, REQUEST_TIMEOUT_S, bucket, connect, wait_for_queue
 from forge_worker.consumer import PoolConsumer
 from forge_worker.delivery import DeliveryHandler
 from forge_worker.execution.environment import sweep_private_folders
@@ -119,8 +120,11 @@ class WorkerService:
         if self._watch is None:
             raise RuntimeError("the watch comes first")
         runner = JobRunner(services, self._worker, HANDLERS)
-        claims = ClaimStore(bucket(connection, JOBS_BUCKET), self._worker)
-        delivery = DeliveryHandler(connection, claims, self._watch, runner, worker=self._worker, ack_wait_s=ack_wait_s)
+        requests = Requests(connection, REQUEST_TIMEOUT_S)
+        claims = ClaimStore(connection, requests, self._worker)
+        delivery = DeliveryHandler(
+            connection, requests, claims, self._watch, runner, worker=self._worker, ack_wait_s=ack_wait_s
+        )
         consumers = [
             self._consumer(connection, delivery, pool, slots) for pool, slots in self._configuration.pools.items()
         ]
