@@ -1,5 +1,6 @@
 """What drives a whole platform from outside: the command `forge`, git repositories, a package index."""
 
+import base64
 import contextlib
 import json
 import os
@@ -76,6 +77,18 @@ class Platform:
         pid = self.services()[service]["pid"]
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def token(self, client: str) -> str:
+        """An access token of one of the platform's clients: `user`, `worker`, `dispatcher`."""
+        secret = (self.home / "keys" / f"client-{client}.secret").read_text().strip()
+        pair = base64.b64encode(f"{client}:{secret}".encode()).decode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.ports['issuer']}/token",
+            data=b"grant_type=client_credentials",
+            headers={"Authorization": f"Basic {pair}"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)["access_token"]
 
     @property
     def ports(self) -> dict[str, int]:

@@ -55,24 +55,9 @@ def stored_log(platform, run):
     """The log of the run's only step, through the API."""
     step = run["phases"][1]["tasks"][0]["steps"][0]
     request = urllib.request.Request(
-        f"{platform.api}/v1/steps/{step['id']}/logs", headers={"Authorization": f"Bearer {token(platform)}"}
+        f"{platform.api}/v1/steps/{step['id']}/logs", headers={"Authorization": f"Bearer {platform.token('user')}"}
     )
     return urllib.request.urlopen(request, timeout=60)
-
-
-def token(platform) -> str:
-    """A token of the local user."""
-    import base64
-
-    secret = (platform.home / "keys" / "client-user.secret").read_text().strip()
-    pair = base64.b64encode(f"user:{secret}".encode()).decode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{platform.ports['issuer']}/token",
-        data=b"grant_type=client_credentials",
-        headers={"Authorization": f"Basic {pair}"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)["access_token"]
 
 
 def test_a_task_that_forks_and_ignores_sigterm_leaves_nothing(platform, make_repository, tmp_path):

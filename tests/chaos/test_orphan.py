@@ -1,8 +1,12 @@
 """A worker that was frozen, lost its job to another one and comes back."""
 
+import json
 import os
 import signal
 import subprocess
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import configurations
@@ -54,3 +58,33 @@ def test_an_orphan_with_an_old_token_changes_nothing(platform, make_repository, 
     assert run["status"] == "success"
     assert '"status": "success"' in out
     assert platform.forge("logs", run["id"]).out.count("run 2") == 1
+    [task] = run["phases"][1]["tasks"]
+    late = write_status(platform, {**first_claim(worker_log, run["id"]), "tasks": [failure_of(task["id"])]})
+    assert (late.code, json.load(late)["error"]["code"]) == (409, "stale_token")
+    assert (
+        platform.forge("run", str(repository.folder), "--json").json()["phases"][1]["tasks"][0]["status"] == "success"
+    )
+
+
+def first_claim(worker_log, run_id) -> dict[str, object]:
+    """Job and fencing token of the task as the worker that was frozen had them."""
+    events = [json.loads(line) for line in worker_log.read_text().splitlines() if line.startswith("{")]
+    started = [event for event in events if event["event"] == "job_started" and event["run_id"] == run_id]
+    [task] = [event for event in started if event["job_type"] == "ci"]
+    return {"job_id": task["job_id"], "token": task["token"]}
+
+
+def failure_of(task_id: str) -> dict[str, str]:
+    return {"task_id": task_id, "status": "failed", "at": datetime.now(UTC).isoformat()}
+
+
+def write_status(platform, body) -> urllib.error.HTTPError:
+    """What the API answers to an update with an old token."""
+    request = urllib.request.Request(
+        f"{platform.api}/v1/internal/statuses",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {platform.token('worker')}", "Content-Type": "application/json"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    return refused.value
