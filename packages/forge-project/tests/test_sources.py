@@ -171,6 +171,20 @@ async def test_forbidden_names_in_a_tree(repository, run_git, name):
         await CommitTree(root / ".git", commit).files()
 
 
+@pytest.mark.parametrize("tree", [b"40000 a\x00" + bytes(19), b"40000 a", b"junk", b"100644 \x00"])
+async def test_what_is_no_tree_is_refused(repository, run_git, tree):
+    root = repository({"a/.forge/project.cue": CUE})
+    made = subprocess.run(
+        ["git", "-C", str(root), "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
+        input=tree,
+        check=True,
+        capture_output=True,
+    )
+    commit = run_git(root, "commit-tree", "-m", "odd", made.stdout.decode().strip())
+    with pytest.raises(PlatformError, match="no tree of Git's"):
+        await CommitTree(root / ".git", commit).files()
+
+
 async def test_path_with_control_characters_is_refused(repository, run_git):
     root = repository({"a\nb/.forge/project.cue": CUE})
     with pytest.raises(ConfigurationError, match="control characters"):

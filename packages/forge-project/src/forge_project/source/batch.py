@@ -4,8 +4,8 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from forge_project.source.tree import COMPONENT
 from forge_sdk.errors import ErrorCode, PlatformError
@@ -14,8 +14,7 @@ _STREAM_LIMIT = 1024 * 1024
 _END_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True)
-class GitObject:
+class GitObject(NamedTuple):
     """An object of the store: its type (`tree`, `blob`, ...) and content; `content` is `None` where it was too large to read."""
 
     type: str
@@ -52,7 +51,7 @@ class ObjectReader:
             await self._stdin.drain()
 
     async def _answer(self, max_bytes: int) -> GitObject | None:
-        header = (await self._buffer.line()).split()
+        header = (self._buffer.arrived_line() or await self._buffer.line()).split()
         if not header:
             raise PlatformError(
                 "git cat-file ended early: check the object store with git fsck",
@@ -63,8 +62,8 @@ class ObjectReader:
             return None
         size = int(header[2])
         if size <= max_bytes:
-            content = (await self._buffer.exactly(size + 1))[:-1]
-            return GitObject(type=header[1].decode("ascii"), content=content)
+            content = self._buffer.arrived(size + 1) or await self._buffer.exactly(size + 1)
+            return GitObject(type=header[1].decode("ascii"), content=content[:-1])
         await self._buffer.skip(size + 1)
         return GitObject(type=header[1].decode("ascii"), content=None)
 
@@ -77,13 +76,29 @@ class _Buffer:
         self._arrived = b""
         self._at = 0
 
-    async def line(self) -> bytes:
-        """The next line; an empty text at the end of the stream."""
-        while (end := self._arrived.find(b"\n", self._at)) < 0:
-            if not await self._more():
-                return b""
+    def arrived_line(self) -> bytes:
+        """The next line where all of it is here; else an empty text."""
+        end = self._arrived.find(b"\n", self._at)
+        if end < 0:
+            return b""
         line = self._arrived[self._at : end]
         self._at = end + 1
+        return line
+
+    def arrived(self, size: int) -> bytes:
+        """The next `size` bytes where all of them are here; else an empty text."""
+        end = self._at + size
+        if end > len(self._arrived):
+            return b""
+        content = self._arrived[self._at : end]
+        self._at = end
+        return content
+
+    async def line(self) -> bytes:
+        """The next line; an empty text at the end of the stream."""
+        while not (line := self.arrived_line()):
+            if not await self._more():
+                return b""
         return line
 
     async def exactly(self, size: int) -> bytes:

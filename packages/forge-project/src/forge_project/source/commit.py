@@ -4,8 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from forge_project.source.batch import ObjectReader, object_reader
 from forge_project.source.tree import (
@@ -21,14 +21,15 @@ from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
 from forge_sdk.identifiers import SHA_PATTERN
 
 _FORGE = CONFIGURATION_FOLDER.encode()
-_ID_BYTES = 20
+# Format of Git's tree objects: mode, name and the id's 20 bytes.
+_TREE_ENTRY = re.compile(rb"([0-7]+) ([^\x00]*)\x00(.{20})", re.DOTALL)
+_ENTRY_BYTES = 22
 _TREE = b"40000"
 _REGULAR = frozenset({b"100644", b"100755", b"100664"})
 _REFUSED_NAMES = frozenset({b"", b".", b"..", b".git"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """An entry of a tree; `path` from the root, `inside` from the outermost `.forge` folder, or `None` outside of one."""
 
     path: bytes
@@ -124,22 +125,23 @@ class _Walk:
 
 def _children(parent: _Entry, tree: bytes) -> Iterator[tuple[bool, _Entry]]:
     """Folders anywhere, and regular files inside `.forge`; symbolic links and submodules have other modes."""
-    at = 0
-    while at < len(tree):
-        space, end = tree.index(b" ", at), tree.index(b"\x00", at)
-        mode, name, object_id = tree[at:space], tree[space + 1 : end], tree[end + 1 : end + 1 + _ID_BYTES]
-        at = end + 1 + _ID_BYTES
+    entries = _TREE_ENTRY.findall(tree)
+    if sum(len(mode) + len(name) + _ENTRY_BYTES for mode, name, _ in entries) != len(tree):
+        raise PlatformError(
+            f"the folder {parent.path!r} of the commit is no tree of Git's: check the object store with git fsck",
+            code=ErrorCode.GIT_FAILED,
+            component=COMPONENT,
+        )
+    for mode, name, object_id in entries:
         if name in _REFUSED_NAMES or b"/" in name:
             raise ConfigurationError(
                 f"the folder {parent.path!r} of the commit has an entry with the forbidden name {name!r}",
                 component=COMPONENT,
             )
-        inside = _inside(parent, name, is_tree=mode == _TREE)
-        child = _Entry(parent.path + b"/" + name if parent.path else name, object_id.hex().encode(), inside)
-        if mode == _TREE:
-            yield True, child
-        elif parent.inside is not None and mode in _REGULAR:
-            yield False, child
+        is_tree = mode == _TREE
+        if is_tree or (parent.inside is not None and mode in _REGULAR):
+            path = parent.path + b"/" + name if parent.path else name
+            yield is_tree, _Entry(path, object_id.hex().encode(), _inside(parent, name, is_tree=is_tree))
 
 
 def _inside(parent: _Entry, name: bytes, *, is_tree: bool) -> bytes | None:
