@@ -72,6 +72,9 @@ def test_two_deployments_at_once_leave_one_active_that_the_pointer_names(platfor
     assert 0 in [process.returncode for process in processes], ends
     history = platform.forge("env", "history", "production", "local/raced/raced", "--json").json()["items"]
     [active] = [found for found in history if found["status"] == "active"]
+    different = platform.forge("diff", "production", "local/raced/raced", "1", "--json").json()
+    assert (different["from"]["release"], different["to"]["release"]) == (2, 1)
+    assert (different["without_sbom"], different["packages"]) == ([], [])
     shown = subprocess.run(
         ["git", "-C", str(platform.home / "gitops.git"), "show", "main:production/raced-raced/release.yaml"],
         capture_output=True,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ HISTORY_PAGES = 20
 def command(environment: str, project: str, release: str, host: str | None, as_json: bool) -> int:
     """Show what deploying RELEASE of PROJECT to ENVIRONMENT would change, without deploying it.
 
-    Deleted objects come first. Inside a checkout the commits in between are listed, too.
+    Deleted objects come first; what roles and bindings allow and the packages inside the artifacts are compared, too. Inside a
+    checkout the commits in between are listed.
     """
     found = find_project(project)
     shown = asyncio.run(_compare(environment, found, release, host))
@@ -43,6 +45,8 @@ def command(environment: str, project: str, release: str, host: str | None, as_j
 async def _compare(environment: str, project: Project, reference: str, host: str | None) -> dict[str, Any]:
     from forge_cli.releases.comparison import compare
     from forge_cli.releases.images import documents, find_registry, pull_release, registry
+    from forge_cli.releases.packages import changed_packages, packages_of
+    from forge_cli.releases.permissions import permissions
     from forge_cli.repository import commits_between
 
     async with platform() as client, registry(find_registry(host)) as images:
@@ -50,6 +54,8 @@ async def _compare(environment: str, project: Project, reference: str, host: str
         active = await _active(client, environment, project)
         new = documents((await pull_release(images, wanted.oci_uri, wanted.oci_digest)).files)
         old = documents((await pull_release(images, active.oci_uri, active.oci_digest)).files) if active else []
+        packages = (await packages_of(images, active) if active else {}, await packages_of(images, wanted))
+    allowed = permissions(old), permissions(new)
     known = project.checkout is not None and active is not None
     return {
         "environment": environment,
@@ -60,6 +66,9 @@ async def _compare(environment: str, project: Project, reference: str, host: str
             {"change": found.change, "object": str(found.object), "difference": list(found.lines)}
             for found in compare(old, new)
         ],
+        "permissions": {"removed": sorted(allowed[0] - allowed[1]), "added": sorted(allowed[1] - allowed[0])},
+        "packages": [asdict(change) for change in changed_packages(*packages)],
+        "without_sbom": sorted({name for side in packages for name, found in side.items() if found is None}),
     }
 
 
@@ -94,6 +103,27 @@ def _print(shown: dict[str, Any]) -> None:
         click.echo("no object changes")
     for found in shown["objects"]:
         _print_object(found)
+    _print_permissions(shown["permissions"])
+    _print_packages(shown["packages"], shown["without_sbom"])
+
+
+def _print_permissions(changes: dict[str, list[str]]) -> None:
+    if not any(changes.values()):
+        return
+    click.echo(click.style("\npermissions", bold=True))
+    for sign, lines in (("-", changes["removed"]), ("+", changes["added"])):
+        for line in lines:
+            click.echo(click.style(f"  {sign} {line}", fg=COLORS[sign]))
+
+
+def _print_packages(changes: list[dict[str, Any]], without: list[str]) -> None:
+    if changes:
+        click.echo(click.style("\npackages", bold=True))
+    for change in changes:
+        before, after = (", ".join(change[side]) or "none" for side in ("before", "after"))
+        click.echo(f"  {change['artifact']}: {change['name']} {before} -> {after}")
+    for artifact in without:
+        click.echo(f"artifact {artifact} has no SBOM in one of the releases: its packages can't be compared", err=True)
 
 
 def _print_object(found: dict[str, Any]) -> None:
