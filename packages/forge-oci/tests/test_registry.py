@@ -4,6 +4,7 @@ import random
 import time
 import tracemalloc
 
+import bcrypt
 import pytest
 
 from forge_oci.core.digests import digest_bytes
@@ -281,7 +282,6 @@ def test_credentials_do_not_show():
 
 @pytest.fixture
 def basic_registry(make_oci_registry, tmp_path):
-    bcrypt = pytest.importorskip("bcrypt")
     (tmp_path / "htpasswd").write_bytes(b"user:" + bcrypt.hashpw(b"secret", bcrypt.gensalt(5)) + b"\n")
     return make_oci_registry(htpasswd=tmp_path / "htpasswd")
 
