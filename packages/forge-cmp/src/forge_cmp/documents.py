@@ -83,54 +83,59 @@ def _bounded(events: Iterator[Any], file: str) -> Iterator[Any]:
 
 
 def _refuse(event: Any, file: str) -> None:
-    line = event.start_mark.line + 1
     if isinstance(event, yaml.AliasEvent):
-        raise CmpError("yaml_alias", f"line {line}: aliases are not accepted: write the value out", file=file)
+        raise CmpError("yaml_alias", f"line {_line(event)}: aliases are not accepted: write the value out", file=file)
     if isinstance(event, yaml.DocumentStartEvent) and (event.version or event.tags):
-        raise CmpError("yaml_directive", f"line {line}: directives are not accepted: remove the % line", file=file)
+        raise CmpError(
+            "yaml_directive", f"line {_line(event)}: directives are not accepted: remove the % line", file=file
+        )
     tag = getattr(event, "tag", None)
     if tag is not None:
-        raise CmpError("yaml_tag", f"line {line}: tags are not accepted: remove {tag[:100]!r}", file=file)
+        raise CmpError("yaml_tag", f"line {_line(event)}: tags are not accepted: remove {tag[:100]!r}", file=file)
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
 
 
 def _values(events: Iterator[Any], file: str, code: str) -> Iterator[tuple[int, Any]]:
     start, root, stack = 0, None, list[_Container]()
     for event in events:
-        mark: Any = event.start_mark
-        if isinstance(event, yaml.DocumentStartEvent):
-            start, root = mark.index, None
-        elif isinstance(event, yaml.DocumentEndEvent):
-            yield start, root
-        elif isinstance(event, yaml.CollectionEndEvent):
-            stack.pop()
-        elif isinstance(event, yaml.NodeEvent):
+        # Scalars come first: they are most of the events.
+        if isinstance(event, yaml.NodeEvent):
             value = _value(event)
             if stack:
-                _add(stack[-1], value, mark.line + 1, file, code)
+                _add(stack[-1], value, event, file, code)
             else:
                 root = value
             if not isinstance(value, str):
                 stack.append(_Container(value))
             if len(stack) > MAX_DEPTH:
                 raise CmpError("yaml_too_deep", f"is nested more than {MAX_DEPTH} levels deep", file=file)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            stack.pop()
+        elif isinstance(event, yaml.DocumentStartEvent):
+            mark: Any = event.start_mark
+            start, root = mark.index, None
+        elif isinstance(event, yaml.DocumentEndEvent):
+            yield start, root
 
 
 def _value(event: Any) -> "dict[str, Any] | list[Any] | str":
-    if isinstance(event, yaml.MappingStartEvent):
-        return {}
-    if isinstance(event, yaml.SequenceStartEvent):
-        return []
-    return str(event.value)
+    if isinstance(event, yaml.ScalarEvent):
+        return str(event.value)
+    return {} if isinstance(event, yaml.MappingStartEvent) else []
 
 
-def _add(container: _Container, value: Any, line: int, file: str, code: str) -> None:
+def _add(container: _Container, value: Any, event: Any, file: str, code: str) -> None:
     if isinstance(container.value, list):
         container.value.append(value)
     elif container.key is not None:
         container.value[container.key], container.key = value, None
     elif not isinstance(value, str):
-        raise CmpError(code, f"line {line}: a key is not a plain value", file=file)
+        raise CmpError(code, f"line {_line(event)}: a key is not a plain value", file=file)
     elif value in container.value:
-        raise CmpError("yaml_duplicate_key", f"line {line}: {value[:100]!r} is given twice", file=file)
+        raise CmpError("yaml_duplicate_key", f"line {_line(event)}: {value[:100]!r} is given twice", file=file)
     else:
         container.key = value

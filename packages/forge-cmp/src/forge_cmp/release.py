@@ -1,6 +1,7 @@
 """From a pointer to the rendered resources of its release: pull, verify, unpack. Fails closed at the first broken link."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from threading import Thread
 from typing import Any
 
 from forge_oci.core.canonical import MAX_DOCUMENT_BYTES
@@ -36,7 +37,8 @@ def fetch_resources(settings: Settings, pointer: Pointer) -> bytes:
 def _verified(settings: Settings, pointer: Pointer, transport: Transport) -> Release:
     try:
         validate_host(settings.registry)
-        keys = [PublicKey.from_pem(pem) for pem in settings.public_keys] if settings.require_signature else []
+        # The library that verifies takes long to import: the registry answers meanwhile.
+        keys = _read_meanwhile(settings.public_keys) if settings.require_signature else list
         release = _fetch(settings, pointer, transport, keys)
     except OciError as error:
         raise CmpError(error.reason.value, str(error), details=_details(settings, pointer)) from error
@@ -44,23 +46,49 @@ def _verified(settings: Settings, pointer: Pointer, transport: Transport) -> Rel
     if settings.require_provenance:
         from .policy import Policy, verify_artifacts
 
-        verify_artifacts(release.metadata, pointer, transport, Policy(keys, settings.allowed_refs))
+        verify_artifacts(release.metadata, pointer, transport, Policy(keys(), settings.allowed_refs))
     return release
 
 
-def _fetch(settings: Settings, pointer: Pointer, transport: Transport, keys: Sequence[PublicKey]) -> Release:
+def _fetch(
+    settings: Settings, pointer: Pointer, transport: Transport, keys: Callable[[], Sequence[PublicKey]]
+) -> Release:
     repository = repository_path(settings.release_prefix, pointer.repository, pointer.project)
     reader = RegistryReader(transport, repository)
     image = reader.manifest(pointer.digest)
     layer = check_release_manifest(image.manifest)
     if settings.require_signature:
-        reader.attestations(pointer.digest).verify(keys, SIGN_PREDICATE)
+        reader.attestations(pointer.digest).verify(keys(), SIGN_PREDICATE)
     config = image.manifest.config
     blobs = {
         config.digest: reader.blob(config, limit=MAX_DOCUMENT_BYTES),
         layer.digest: reader.blob(layer, limit=DEFAULT_LIMITS.compressed_bytes),
     }
     return unpack_release(Image(image.manifest_bytes, blobs))
+
+
+def _read_meanwhile(pems: Sequence[bytes]) -> Callable[[], list[PublicKey]]:
+    """Reads the keys in a thread; the result waits for them, and raises `FormatError` for one that is none."""
+    keys: list[PublicKey] = []
+    failures: list[Exception] = []
+
+    def read() -> None:
+        try:
+            keys.extend(PublicKey.from_pem(pem) for pem in pems)
+        except Exception as error:  # noqa: BLE001 - raised where the keys are needed
+            failures.append(error)
+
+    # No daemon: the interpreter can't end within an import of a library that isn't written in Python.
+    thread = Thread(target=read, name="keys")
+    thread.start()
+
+    def result() -> list[PublicKey]:
+        thread.join()
+        if failures:
+            raise failures[0]
+        return keys
+
+    return result
 
 
 def _check_identity(metadata: Mapping[str, Any], pointer: Pointer) -> None:

@@ -2,9 +2,12 @@
 
 import hashlib
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import FormatError, Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHUNK_BYTES = 1024 * 1024
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -23,7 +26,7 @@ def digest_bytes(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def digest_file(path: Path) -> str:
+def digest_file(path: "Path") -> str:
     """Return the digest of a file, read in chunks."""
     with path.open("rb") as stream:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
@@ -34,11 +37,11 @@ def hex_part(digest: str) -> str:
     return validate_digest(digest).removeprefix("sha256:")
 
 
-def blob_size(blob: bytes | Path) -> int:
+def blob_size(blob: "bytes | Path") -> int:
     """Return how many bytes a blob in memory or in a file has."""
     return len(blob) if isinstance(blob, bytes) else blob.stat().st_size
 
 
-def digest_blob(blob: bytes | Path) -> str:
+def digest_blob(blob: "bytes | Path") -> str:
     """Return the digest of a blob in memory or in a file."""
     return digest_bytes(blob) if isinstance(blob, bytes) else digest_file(blob)

@@ -1,14 +1,17 @@
 """An image in memory: the manifest's exact bytes, and its blobs in memory or in files."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 from .digests import blob_size, digest_blob, digest_bytes
 from .errors import FormatError, Reason
 from .manifest import Descriptor, Manifest, parse_manifest
 
-Blob = bytes | Path
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# `|` would need pathlib, which takes the Argo CD plugin long to import.
+Blob = Union[bytes, "Path"]
 
 
 class Image(NamedTuple):

@@ -1,13 +1,14 @@
 """ECDSA P-256 keys with SHA-256, compatible with cosign: generate, load, sign, verify."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import FormatError, Reason
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
 
 _P256_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 """DER of a SubjectPublicKeyInfo (RFC 5480) of the curve P-256, up to the point."""
@@ -39,7 +40,7 @@ class PublicKey:
         return cls(key)
 
     @classmethod
-    def from_file(cls, path: Path) -> "PublicKey":
+    def from_file(cls, path: "Path") -> "PublicKey":
         """Load a PEM file; see `from_pem`."""
         return cls.from_pem(_read_key(path))
 
@@ -64,11 +65,9 @@ class PublicKey:
     def verify(self, signature: bytes, message: bytes) -> bool:
         """Tell whether `signature` (ASN.1 DER) is this key's signature of `message`."""
         from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-        from cryptography.hazmat.primitives.hashes import SHA256
 
         try:
-            self._key.verify(signature, message, ECDSA(SHA256()))
+            self._key.verify(signature, message, _ecdsa())
         except InvalidSignature:
             return False
         return True
@@ -104,7 +103,7 @@ class PrivateKey:
         return cls(key)
 
     @classmethod
-    def from_file(cls, path: Path) -> "PrivateKey":
+    def from_file(cls, path: "Path") -> "PrivateKey":
         """Load a PEM file; see `from_pem`."""
         return cls.from_pem(_read_key(path))
 
@@ -122,13 +121,10 @@ class PrivateKey:
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature of `message`, ASN.1 DER."""
-        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-        from cryptography.hazmat.primitives.hashes import SHA256
-
-        return self._key.sign(message, ECDSA(SHA256()))
+        return self._key.sign(message, _ecdsa())
 
 
-def write_key_pair(private_path: Path, public_path: Path) -> PrivateKey:
+def write_key_pair(private_path: "Path", public_path: "Path") -> PrivateKey:
     """Generate a key and write both halves; the private file is readable by its owner only (0600).
 
     An existing private key is never overwritten: raises `FileExistsError`.
@@ -139,6 +135,30 @@ def write_key_pair(private_path: Path, public_path: Path) -> PrivateKey:
         stream.write(key.pem)
     public_path.write_bytes(key.public_key.pem)
     return key
+
+
+def _ecdsa() -> "ECDSA":
+    """ECDSA with SHA-256.
+
+    Its own constructor imports the modules of all ciphers, to ask whether signatures of another kind are supported; that
+    takes longer than a whole verification.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    class WithSha256(ECDSA):
+        def __init__(self) -> None:
+            pass
+
+        @property
+        def algorithm(self) -> SHA256:
+            return SHA256()
+
+        @property
+        def deterministic_signing(self) -> bool:
+            return False
+
+    return WithSha256()
 
 
 def _plain_point(pem: bytes) -> bytes | None:
@@ -169,7 +189,7 @@ def _from_point(point: bytes) -> "EllipticCurvePublicKey":
         raise FormatError(Reason.INVALID_KEY, "the public key is not a point of the curve P-256") from error
 
 
-def _read_key(path: Path) -> bytes:
+def _read_key(path: "Path") -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
