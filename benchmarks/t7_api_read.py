@@ -59,6 +59,7 @@ async def finished_run(started: Api) -> str:
             answer.raise_for_status()
         while run["status"] not in {"cancelled", "failed"}:
             async with http.get(f"/v1/runs/{run['id']}") as answer:
+                answer.raise_for_status()
                 run = json.loads(await answer.read())
     return str(run["id"])
 

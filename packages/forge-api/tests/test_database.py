@@ -2,17 +2,20 @@ import asyncio
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from forge_api.database import audit, outbox, tokens
 from forge_api.database.errors import constraint_of
 from forge_api.database.migrate import Migration, migrate, packaged
-from forge_api.database.origin import Origin
+from forge_api.database.origin import PLATFORM, Origin
 from forge_api.database.pool import Database
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, TransientError
 from forge_sdk.identifiers import uuid7
 
 ORIGIN = Origin("alice", "request-1", "00-" + "a" * 32 + "-" + "b" * 16 + "-01")
 FIRST = Migration(1, "first", "create table things (id integer primary key)")
+TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=8)
 SECOND = Migration(2, "second", "alter table things add column name text")
 
 
@@ -125,6 +128,23 @@ async def test_the_audit_chain_verifies(database):
         assert await audit.verify(connection) is None
         row = await connection.fetchrow("select * from audit_events where sequence = 2")
     assert (row["actor"], row["request_id"], row["trace_id"]) == ("alice", "request-1", "a" * 32)
+
+
+@given(
+    texts=st.lists(TEXT, min_size=4, max_size=4),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+        max_leaves=12,
+    ),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_the_database_hashes_as_auditors_do(database, texts, value):
+    actor, action, subject, request_id = texts
+    async with database.transaction() as connection:
+        await audit.record(connection, Origin(actor, request_id), action, subject, before={"é": value}, after=None)
+        await audit.record(connection, PLATFORM, action, subject, after={"b": 1, "a": value, "ab": [value]})
+        assert await audit.verify(connection) is None
 
 
 async def test_concurrent_audit_events_form_one_chain(database):

@@ -158,11 +158,17 @@ async def test_a_task_that_starts_again_begins_its_log_anew_and_says_so(writer, 
 
 
 async def test_a_reader_who_leaves_leaves_nothing_behind(writer, client, step):
+    def subscriptions():
+        return [sub for sub in writer.connection._subs.values() if sub.subject == writer.subject]
+
     async with client.step_log(step[1], follow=True):
         await heard(writer)
-    async with asyncio.timeout(20):
-        while any(sub.subject == writer.subject for sub in writer.connection._subs.values()):
-            await asyncio.sleep(0.05)
+        assert subscriptions()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(20):
+            while subscriptions():
+                await asyncio.sleep(0.05)
+    assert not subscriptions()
 
 
 async def test_the_log_of_a_job_without_steps_is_listed_and_followed(services, client, step, database):

@@ -18,7 +18,7 @@ async def take(database, budget, takes=1):
 
 
 async def test_a_budget_is_used_up_and_comes_back(database):
-    budget = Budget("runs:acme/shop", 3)
+    budget = Budget("runs:acme/shop", 3, "runs")
     assert [await take(database, budget) for _ in range(3)] == [None] * 3
     wait = await take(database, budget)
     assert 0 < wait <= 20
@@ -29,13 +29,13 @@ async def test_a_budget_is_used_up_and_comes_back(database):
 
 
 async def test_replicas_share_a_budget(database):
-    budget = Budget("runs:acme/shop", 10)
+    budget = Budget("runs:acme/shop", 10, "runs")
     found = await asyncio.gather(*(take(database, budget) for _ in range(25)))
     assert found.count(None) == 10
 
 
 async def test_what_is_rolled_back_is_not_taken(database):
-    budget = Budget("runs:acme/shop", 1)
+    budget = Budget("runs:acme/shop", 1, "runs")
     with pytest.raises(RuntimeError):
         async with database.transaction() as connection:
             assert await rate_limits.take(connection, budget) is None

@@ -3,12 +3,17 @@
 import asyncio
 import uuid
 
+import orjson
 import pytest
 
-from forge_api.database import executions, run_view
+from forge_api.database import executions, logs, run_view
 from forge_api.database.executions import TaskEnd
 from forge_sdk.errors import PlatformError
+from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.statuses import ExecutionStatus, RunStatus
+from forge_sdk.storage_keys import log_key
+
+FAILURE = ErrorDetail(code="step_failed", message="exit code 1").model_dump(mode="json")
 
 pytestmark = pytest.mark.usefixtures("listening")
 
@@ -102,9 +107,10 @@ async def test_watchers_of_one_run_share_one_reader_and_leave_nothing(services, 
         return await anext(client.run_events(run.id))
 
     async with asyncio.timeout(10):
-        await asyncio.gather(*(first() for _ in range(20)))
-        while services.feeds._feeds:
-            await asyncio.sleep(0.01)
+        seen = await asyncio.gather(*(first() for _ in range(20)))
+    assert {state.id for state in seen} == {run.id}
+    await until(lambda: not services.feeds._feeds)
+    assert not services.feeds._feeds
 
 
 async def test_watchers_are_let_go_when_the_process_stops(services, client, run, states):
@@ -124,8 +130,9 @@ async def test_a_lost_connection_of_the_notifications_is_made_again(database, no
             "and datname = current_database() and application_name = 'forge-api-notifications'"
         )
     await change(executions.start, run.id)
-    await until(lambda: lost)
-    await until(lambda: states[-1].status is RunStatus.RUNNING)
+    await until(lambda: lost and states[-1].status is RunStatus.RUNNING)
+    assert len(lost) == 1
+    assert states[-1].status is RunStatus.RUNNING
 
 
 async def test_the_quick_way_of_reading_a_run_gives_the_same(database, run, change, make_plan):
@@ -134,3 +141,26 @@ async def test_the_quick_way_of_reading_a_run_gives_the_same(database, run, chan
     whole = await database.read(lambda connection: run_view.find(connection, run.id))
     assert await run_view.read(database, run.id) == whole
     assert whole.phases[0].tasks[0].steps[0].name == "unit"
+
+
+def shape(value):
+    """A document with the kinds of its values in their place: every field, at every depth."""
+    if isinstance(value, dict):
+        return {name: shape(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return type(value).__name__
+
+
+async def test_what_the_database_writes_has_every_field_of_the_models(database, run, change, make_plan):
+    await change(executions.keep_plan, run.id, make_plan())
+    await change(executions.start_group, run.id, 1)
+    async with database.transaction() as connection:
+        await logs.store_job_log(connection, uuid.uuid4(), run.id, log_key(run.id, "discovery", "-", "discovery"))
+        for table in ("step_executions", "task_executions"):
+            await connection.execute(f"update {table} set started_at = now(), error = $1", FAILURE)
+    document = orjson.loads(await run_view.document(database, run.id))
+    expected = orjson.loads((await run_view.read(database, run.id)).model_dump_json(by_alias=True))
+    assert shape(document) == shape(expected)
+    assert document["logs"][0]["phase"] == "discovery"
+    assert document["phases"][0]["tasks"][0]["steps"][0]["error"] == FAILURE

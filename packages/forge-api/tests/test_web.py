@@ -79,7 +79,8 @@ async def test_unknown_parameters_and_malformed_ids_are_refused(http, bearer):
 
 async def test_a_body_above_the_limit_is_refused(http, bearer):
     headers = {**bearer(), "Content-Type": "application/json"}
-    await error_of(await http.post("/v1/runs", data=io.BytesIO(b" " * (MAX_BODY + 1)), headers=headers), 413)
+    error = await error_of(await http.post("/v1/runs", data=io.BytesIO(b" " * (MAX_BODY + 1)), headers=headers), 413)
+    assert error["code"] == "validation_error"
 
 
 async def test_unknown_paths_and_methods_answer_in_the_same_form(http):

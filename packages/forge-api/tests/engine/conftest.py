@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from forge_api.database import deployment_view, release_runs, release_view, repositories, run_view, runs
 from forge_api.database.origin import Origin
 from forge_api.database.pool import Database
+from forge_api.database.rate_limits import Budget
 from forge_api.deployments.environments import Environments
 from forge_api.engine.local import EngineSettings, LocalEngine
 from forge_api.engine.port import RunPlan
@@ -60,6 +61,7 @@ from forge_sdk.retry import RetryPolicy
 from forge_sdk.storage_keys import result_key
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
+BUDGET = Budget("runs", 1000, "runs")
 DIGEST = "sha256:" + "a" * 64
 FAST = DispatcherSettings(
     sweep_interval_s=0.2,
@@ -157,6 +159,8 @@ class ScriptedWorker:
         self.hold: set[str] = set()
         self.held_commits: set[str] = set()
         self.running: set[str] = set()
+        self.most = 0
+        """The most jobs that ran at once."""
         self.executed: list[str] = []
         self.published: list[str] = []
         self.jobs: dict[str, Job] = {}
@@ -205,6 +209,7 @@ class ScriptedWorker:
         self.executed.append(name)
         self.jobs[name] = job
         self.running.add(name)
+        self.most = max(self.most, len(self.running))
         cancelled = await self._cancelled(job)
         while name in self.hold and job.commit_sha in (self.held_commits or {job.commit_sha}) and not cancelled:
             await message.in_progress()
@@ -350,7 +355,7 @@ class Platform:
     async def create_run(self, sha: str = SHA, **values: Any) -> UUID:
         body = CreateRun(**{"repository": "acme/shop", "commit_sha": sha, "branch": "main", **values})
         async with self.database.transaction() as connection:
-            run, _ = await runs.get_or_create(connection, body, triggered_by="alice")
+            run, _ = await runs.get_or_create(connection, body, Origin("alice"), BUDGET)
         return run.id
 
     async def start(self, **values: Any) -> UUID:
@@ -375,7 +380,7 @@ class Platform:
         body = CreateDeployment(
             **{"environment": environment, "repository": "acme/shop", "project": "api", "release": release, **values}
         )
-        return await self.engine.deployments.request(body, Origin("bob"))
+        return await self.engine.deployments.request(body, Origin("bob", "request-7"))
 
     async def request_release(self, sha: str = SHA, **values: Any) -> UUID:
         """A run that has only the release stage of api."""
@@ -398,6 +403,12 @@ class Platform:
 
     async def running(self, *labels: str) -> None:
         await until(lambda: self.worker.running >= set(labels))
+
+    async def nothing_waits(self, pool: str) -> bool:
+        """Whether every published job of a pool is with a worker."""
+        found = [queue for queue in QUEUES if queue.pool == pool]
+        pending = [await self.worker.jetstream.consumer_info(queue.stream, queue.consumer) for queue in found]
+        return not any(info.num_pending for info in pending)
 
     async def deployed(self, deployment_id: UUID) -> Deployment:
         async def ended() -> Deployment | None:

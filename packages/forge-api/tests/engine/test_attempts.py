@@ -3,6 +3,7 @@
 import pytest
 
 from forge_api.database import runs
+from forge_api.database.origin import Origin
 from forge_api.engine.port import RunPlan
 from forge_sdk.errors import ErrorCode, PlatformError
 
@@ -13,7 +14,7 @@ TRIGGERS = ({"branch": "main"}, {"tag": True})
 def retry(platform):
     async def retry(run_id, *, failed=False):
         async with platform.database.transaction() as connection:
-            run, _ = await runs.retry(connection, run_id, failed=failed, triggered_by="bob")
+            run, _ = await runs.retry(connection, run_id, Origin("bob"), failed=failed)
         await platform.engine.submit(RunPlan(run.id))
         platform.worker.executed.clear()
         return await platform.finished(run.id)
@@ -87,8 +88,8 @@ async def test_a_run_that_goes_on_is_not_retried(platform, retry):
 
 async def test_two_retries_at_once_are_one(platform, failed):
     async with platform.database.transaction() as connection:
-        first, created = await runs.retry(connection, failed.id, failed=True, triggered_by="bob")
-        second, again = await runs.retry(connection, failed.id, failed=True, triggered_by="carol")
+        first, created = await runs.retry(connection, failed.id, Origin("bob"), failed=True)
+        second, again = await runs.retry(connection, failed.id, Origin("carol"), failed=True)
     assert (created, again, first.id) == (True, False, second.id)
 
 

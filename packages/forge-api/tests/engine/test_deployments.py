@@ -31,6 +31,17 @@ async def test_a_deployment_becomes_active_with_its_commit(platform, release, de
     assert done.deployed_at is not None
 
 
+async def test_its_audit_events_name_the_request(platform, release, deploy):
+    made = await platform.deployed((await deploy()).id)
+    rows = await platform.fetch(
+        f"select action, actor, request_id from audit_events where subject = 'deployment/{made.id}' order by sequence"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("deployment.created", "bob", "request-7"),
+        ("deployment.completed", "bob", "request-7"),
+    ]
+
+
 async def test_the_pointer_names_the_release(platform, release, deploy):
     await platform.deployed((await deploy()).id)
     payload = platform.worker.jobs["deployment staging/api"].payload

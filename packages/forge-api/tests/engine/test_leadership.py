@@ -28,8 +28,14 @@ def process(platform, database_settings):
     return process
 
 
-async def status(platform, run_id):
-    return (await platform.view(run_id)).status
+async def ended(platform, run_id):
+    """The status in which the run ends, within ten seconds."""
+
+    async def status():
+        found = (await platform.view(run_id)).status
+        return found if found.finished else None
+
+    return await platform.until(status, 10)
 
 
 async def test_one_leads_and_the_other_takes_over(platform, process, make_document, make_project):
@@ -45,11 +51,7 @@ async def test_one_leads_and_the_other_takes_over(platform, process, make_docume
             await first_process.aclose()
             await platform.until(lambda: second.leads)
             platform.worker.hold.clear()
-
-            async def succeeded():
-                return await status(platform, run_id) == "success"
-
-            await platform.until(succeeded)
+            assert await ended(platform, run_id) == "success"
     assert platform.worker.executed == ["discovery", "ci check/api"]
 
 
@@ -57,11 +59,8 @@ async def test_what_another_process_stores_is_carried_out_at_once(platform, proc
     async with process() as engine:
         await platform.until(lambda: engine.leads)
         run_id = await platform.create_run()
-
-        async def succeeded():
-            return await status(platform, run_id) == "success"
-
-        await platform.until(succeeded, 10)
+        assert await ended(platform, run_id) == "success"
+    assert platform.worker.executed == ["discovery"]
 
 
 async def test_a_cancel_that_another_process_stores_reaches_the_workers(platform, process, make_document, make_project):
@@ -73,8 +72,7 @@ async def test_a_cancel_that_another_process_stores_reaches_the_workers(platform
         await platform.running("ci check/api")
         async with platform.database.transaction() as connection:
             await runs.request_cancel(connection, run_id)
-
-        async def cancelled():
-            return await status(platform, run_id) == "cancelled"
-
-        await platform.until(cancelled, 10)
+        assert await ended(platform, run_id) == "cancelled"
+    # The job was held: only the cancel can have ended it.
+    assert platform.worker.hold
+    assert not platform.worker.running

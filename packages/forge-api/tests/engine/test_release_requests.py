@@ -3,6 +3,8 @@
 import pytest
 
 from forge_api.database import attempts, runs
+from forge_api.database.origin import Origin
+from forge_api.database.rate_limits import Budget
 from forge_api.engine.port import RunPlan
 from forge_sdk.errors import ErrorCode
 from forge_sdk.models.api import CreateRun
@@ -29,7 +31,7 @@ async def partial(platform, released, make_error):
 
 async def go_on(platform, run_id):
     async with platform.database.transaction() as connection:
-        run, _ = await runs.retry(connection, run_id, failed=True, triggered_by="carol")
+        run, _ = await runs.retry(connection, run_id, Origin("carol"), failed=True)
     await platform.engine.submit(RunPlan(run.id))
     return await platform.finished(run.id)
 
@@ -169,5 +171,5 @@ async def test_a_manual_release_does_not_count_as_the_newest_attempt(platform, r
     await platform.finished(await platform.request_release())
     async with platform.database.transaction() as connection:
         body = CreateRun(repository="acme/shop", commit_sha=SHA)
-        found, created = await runs.get_or_create(connection, body, triggered_by="alice")
+        found, created = await runs.get_or_create(connection, body, Origin("alice"), Budget("runs", 1000, "runs"))
     assert (found.id, created) == (run.id, False)

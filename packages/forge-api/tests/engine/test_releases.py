@@ -111,7 +111,11 @@ async def test_two_runs_of_one_commit_make_one_release(platform, released):
     await platform.running("artifact api/wheel")
     second = await platform.start(branch="release/1.2")
     assert second != first
-    await asyncio.sleep(0.2)
+
+    async def waits():
+        return (await platform.view(second)).waiting_for == first
+
+    await platform.until(waits)
     platform.worker.hold = set()
     await platform.finished(first)
     run = await platform.finished(second)

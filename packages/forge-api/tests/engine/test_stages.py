@@ -131,3 +131,34 @@ async def test_a_project_that_is_not_released_is_skipped(platform, dispatch, mak
     run_id = await platform.create_run()
     await dispatch(run_id, "discovery")
     assert (await dispatch(run_id, "release", project="api")).state is StageState.SKIPPED
+
+
+@pytest.fixture
+async def retried(platform, dispatch, make_document, make_project, make_error):
+    """A run that is there to complete release 1 of api, whose wheel could not be published."""
+    platform.worker.document = make_document(make_project("api", "check", artifacts=("docs", "wheel")))
+    platform.worker.publishers["artifact api/wheel"] = make_error("the index is down", ErrorCode.PUBLISH_FAILED)
+    await platform.run()
+    platform.worker.publishers.clear()
+    platform.worker.executed.clear()
+    platform.engine._leads = False
+    run_id = await platform.request_release(retry=True)
+    await dispatch(run_id, "discovery")
+    return run_id
+
+
+async def test_a_partial_release_is_completed_without_packing_it_again(platform, dispatch, retried):
+    end = await dispatch(retried, "release", project="api")
+    release = await platform.release("1")
+    assert (end.state, end.outputs["release"], release.status) == (StageState.SUCCESS, str(release.id), "complete")
+    assert platform.worker.executed == ["discovery", "artifact api/wheel"]
+    assert (await dispatch(retried, "release", project="api")).state is StageState.SUCCESS
+    assert platform.worker.executed == ["discovery", "artifact api/wheel"]
+
+
+async def test_a_retry_whose_job_fails_is_the_end_of_its_run(platform, dispatch, retried, make_error):
+    platform.worker.fail["artifact api/wheel"] = make_error("the sealed copy is gone")
+    end = await dispatch(retried, "release", project="api")
+    assert (end.state, (await platform.view(retried)).status) == (StageState.FAILED, "failed")
+    assert [found.code for found in chain(end.error)][:2] == ["run_failed", "release_failed"]
+    assert (await platform.release("1")).status == "partial"

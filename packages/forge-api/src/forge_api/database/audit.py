@@ -16,15 +16,9 @@ from forge_sdk.models.api import AuditRecord
 
 FIRST_HASH = "0" * 64
 """What the first event names as the hash before it."""
-_LOCK_KEY = 0x61756469
 _PAGE = 1000
 
-_LAST = "select sequence, hash from audit_events order by sequence desc limit 1"
-_INSERT = """
-insert into audit_events (sequence, id, occurred_at, actor, action, subject, request_id, trace_id, before, after,
-                          previous_hash, hash)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-"""
+_APPEND = "select append_audit_event($1, $2, $3, $4, $5, $6, $7, $8)"
 _FOLLOWING = "select * from audit_events where sequence > $1 order by sequence limit $2"
 
 
@@ -65,7 +59,10 @@ class AuditEvent:
     previous_hash: str
 
     def digest(self) -> str:
-        """SHA-256 over the canonical JSON (sorted keys, no spaces) of everything that the event holds."""
+        """SHA-256 over the canonical JSON (sorted keys, no spaces) of everything that the event holds.
+
+        The database's `append_audit_event` makes the same one.
+        """
         content = {
             "sequence": self.sequence,
             "id": str(self.id),
@@ -90,29 +87,14 @@ async def record(
     *,
     before: Mapping[str, JsonValue] | None = None,
     after: Mapping[str, JsonValue] | None = None,
-) -> AuditEvent:
+) -> None:
     """Append an event within the caller's transaction.
 
     `action` is like `run.created`, `subject` like `run/<id>`. Other writers wait until the caller's transaction ends:
     call it late.
     """
-    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
-    last = await connection.fetchrow(_LAST)
-    event = AuditEvent(
-        sequence=last["sequence"] + 1 if last else 1,
-        id=uuid7(),
-        occurred_at=datetime.now(UTC),
-        actor=origin.actor,
-        action=action,
-        subject=subject,
-        request_id=origin.request_id,
-        trace_id=origin.trace_id,
-        before=before,
-        after=after,
-        previous_hash=last["hash"] if last else FIRST_HASH,
-    )
-    await _insert(connection, event)
-    return event
+    what = (origin.actor, action, subject, origin.request_id, origin.trace_id, before, after)
+    await connection.execute(_APPEND, uuid7(), *what)
 
 
 async def verify(connection: Connection) -> int | None:
@@ -136,24 +118,6 @@ async def page(connection: Connection, found: AuditFilter, *, before: int | None
     wanted = (found.actor, found.action, found.subject, found.since, found.until)
     rows = await connection.fetch(_PAGE_OF, *wanted, before, limit)
     return [AuditRecord.model_validate(dict(row)) for row in rows]
-
-
-async def _insert(connection: Connection, event: AuditEvent) -> None:
-    await connection.execute(
-        _INSERT,
-        event.sequence,
-        event.id,
-        event.occurred_at,
-        event.actor,
-        event.action,
-        event.subject,
-        event.request_id,
-        event.trace_id,
-        event.before,
-        event.after,
-        event.previous_hash,
-        event.digest(),
-    )
 
 
 def _event(row: Mapping[str, object]) -> AuditEvent:

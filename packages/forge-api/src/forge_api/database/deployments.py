@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
+from forge_api.database.origin import Origin
 from forge_api.database.pool import Connection
 from forge_api.pipeline.facts import Source, source
 from forge_sdk.identifiers import uuid7
@@ -18,15 +19,16 @@ where project_id = $1 and environment = $2 and status in ('active', 'pending', '
 order by id desc
 """
 _INSERT = """
-insert into deployments (id, release_id, project_id, run_id, environment, status, deployed_by, automatic, intent)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into deployments (id, release_id, project_id, run_id, environment, status, deployed_by, automatic, intent,
+                         request_id, trace)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 _PROJECT_OF = "select project_id from releases where id = $1"
 _SUBJECT = """
 select d.id, d.status, d.environment, d.run_id, d.deployed_by, d.created_at, d.project_id, d.automatic, d.intent,
     r.id as release_id,
     r.commit_sha, r.release_number, r.oci_digest, p.name as project, p.slug, o.owner || '/' || o.name as repository,
-    o.clone_url, o.git_credentials, w.trace,
+    o.clone_url, o.git_credentials, d.request_id, coalesce(d.trace, w.trace) as trace,
     (select a.alias from release_aliases a where a.release_id = r.id and a.alias_type = 'tag' order by a.id limit 1)
         as tag_alias,
     (select a.alias from release_aliases a where a.release_id = r.id and a.alias_type = 'branch' order by a.id limit 1)
@@ -88,7 +90,13 @@ class Subject:
     automatic: bool
     active_commit: str | None
     intent: DeploymentIntent | None
+    request_id: str | None
     source: Source
+
+    @property
+    def origin(self) -> Origin:
+        """Who asked for it."""
+        return Origin(self.deployed_by, self.request_id, self.source.trace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ class NewDeployment:
 
     release_id: UUID
     environment: str
-    deployed_by: str
+    origin: Origin
     run_id: UUID | None = None
     automatic: bool = False
     intent: DeploymentIntent | None = None
@@ -131,9 +139,11 @@ async def get_or_create(connection: Connection, project_id: UUID, new: NewDeploy
         new.run_id,
         new.environment,
         status.value,
-        new.deployed_by,
+        new.origin.actor,
         new.automatic,
         new.intent,
+        new.origin.request_id,
+        new.origin.trace,
     )
     return deployment_id, True
 

@@ -35,18 +35,26 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except asyncpg.IntegrityConstraintViolationError as error:
-        raise _conflict(error) from error
-    except asyncpg.DataError as error:
-        raise PlatformError("a value does not fit its column", component=COMPONENT) from error
-    except asyncpg.InvalidCatalogNameError as error:
-        raise TransientError(f"{error}: create it, or correct database.name", component=COMPONENT) from error
-    except _PASSING as error:
-        raise TransientError(
-            "the database can't be reached or is overloaded: try again", component=COMPONENT
-        ) from error
-    except asyncpg.PostgresError as error:
-        raise PlatformError("the database refused a statement", component=COMPONENT) from error
+    except Exception as error:
+        found = translation(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def translation(error: BaseException) -> PlatformError | None:
+    """What `translated` makes of an exception; nothing where it is none of the driver's."""
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return _conflict(error)
+    if isinstance(error, asyncpg.DataError):
+        return PlatformError("a value does not fit its column", component=COMPONENT)
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return TransientError(f"{error}: create it, or correct database.name", component=COMPONENT)
+    if isinstance(error, _PASSING):
+        return TransientError("the database can't be reached or is overloaded: try again", component=COMPONENT)
+    if isinstance(error, asyncpg.PostgresError):
+        return PlatformError("the database refused a statement", component=COMPONENT)
+    return None
 
 
 def constraint_of(error: PlatformError) -> str | None:

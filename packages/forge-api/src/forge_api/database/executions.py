@@ -19,7 +19,7 @@ from forge_sdk.models.statuses import ExecutionStatus, RunStatus
 _FACTS = """
 select r.id, r.repository_id, o.owner || '/' || o.name as repository, o.clone_url, o.git_credentials, r.commit_sha,
     r.branch, r.tag, r.ref, r.trigger_type, r.triggered_by, r.status, r.cancel_requested, r.discovery_ref, r.trace,
-    r.created_at, r.based_on, r.release_request
+    r.created_at, r.based_on, r.release_request, r.request_id
 from pipeline_runs r join repositories o on o.id = r.repository_id where r.id = $1
 """
 _ACTIVE = "select id from pipeline_runs where status in ('pending', 'running') order by id"

@@ -70,18 +70,19 @@ async def find(connection: Connection, log_id: UUID) -> StoredLog:
 async def of_run(connection: Connection, run_id: UUID) -> tuple[JobLog, ...]:
     """The logs of the run's jobs that have no steps, in the order of their start."""
     rows = await connection.fetch(_OF_RUN, run_id)
-    return models(run_id, [(row["job_id"], row["logs_key"]) for row in rows])
+    found = places(run_id, [(str(row["job_id"]), row["logs_key"]) for row in rows])
+    return tuple(JobLog.model_validate(place) for place in found)
 
 
-def models(run_id: UUID, found: Iterable[tuple[UUID, str]]) -> tuple[JobLog, ...]:
-    """The logs whose jobs and keys are given; a key holds phase, project and step."""
+def places(run_id: UUID, found: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """The fields of `JobLog` for the jobs and keys that are given; a key holds phase, project and step."""
     made = []
     for id, key in found:
         parts = key.removeprefix(f"{LOGS_PREFIX}/{run_id}/").removesuffix(".log").split("/")
         if len(parts) == _PLACES:
             phase, project, step = parts
-            made.append(JobLog(id=id, phase=phase, project=project, step=step))
-    return tuple(made)
+            made.append({"id": id, "phase": phase, "project": project, "step": step})
+    return made
 
 
 async def expect_job_log(connection: Connection, job: Job, project: str, step: str) -> None:

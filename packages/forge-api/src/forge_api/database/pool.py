@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 from typing import Any, LiteralString, Self, TypeVar
 
 import asyncpg
 import orjson
 
-from forge_api.database.errors import translated
+from forge_api.database.errors import translated, translation
 from forge_api.database.settings import connect_arguments
 from forge_sdk import configuration as settings
 from forge_sdk.errors import PlatformError, TransientError
@@ -54,29 +55,24 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection outside a transaction."""
-        with translated():
-            async with self._acquired() as connection:
-                yield connection
+        return _Acquired(self._pool, self._turn)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection within a transaction (read committed), committed at the end, rolled back on any exception."""
-        with translated():
-            async with self._acquired() as connection, connection.transaction():
-                yield connection
+        async with self.connection() as connection, connection.transaction():
+            yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
         """A connection that sees one state of the database, for reads by several statements."""
-        with translated():
-            async with (
-                self._acquired() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                yield connection
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
 
     async def read(self, query: Callable[[Connection], Awaitable[Result]]) -> Result:
         """The result of `query` on a snapshot, tried again when the connection is lost. It must not write."""
@@ -108,19 +104,47 @@ class Database:
         except TransientError:
             return await READ_RETRY.call(once)
 
-    @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Connection]:
+
+class _Acquired:
+    """Every request makes one: a class, since a generator and its context manager take twice the time."""
+
+    __slots__ = ("_context", "_pool", "_turn")
+
+    def __init__(self, pool: Any, turn: asyncio.Semaphore) -> None:
+        self._pool, self._turn = pool, turn
+
+    async def __aenter__(self) -> Connection:
+        if self._turn.locked():
+            await self._wait()
+        else:
+            await self._turn.acquire()
+        try:
+            # One is free, and opening it has a time-out of its own; another one would cost a task for each request.
+            self._context = self._pool.acquire()
+            with translated():
+                return await self._context.__aenter__()
+        except BaseException:
+            self._turn.release()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with translated():
+                await self._context.__aexit__(kind, error, trace)
+        finally:
+            self._turn.release()
+        found = translation(error) if error is not None else None
+        if found is not None:
+            raise found from error
+
+    async def _wait(self) -> None:
         try:
             async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise TransientError("the database is overloaded: try again", component="database") from error
-        try:
-            # One is free, and opening it has a time-out of its own; another one would cost a task for each request.
-            async with self._pool.acquire() as connection:
-                yield connection
-        finally:
-            self._turn.release()
 
 
 async def wait_until_reachable(configuration: settings.Database, *, timeout_s: float) -> Database:

@@ -19,8 +19,9 @@ order by id desc limit 1
 """
 # Branch and tag stay in the request: such a run takes no part in what runs of a branch do with each other.
 _INSERT = """
-insert into pipeline_runs (id, repository_id, commit_sha, trigger_type, triggered_by, trace, release_request, attempt)
-select $1, $2, $3, 'manual', $4, $5, $6,
+insert into pipeline_runs (id, repository_id, commit_sha, trigger_type, triggered_by, trace, request_id,
+                           release_request, attempt)
+select $1, $2, $3, 'manual', $4, $5, $6, $7,
     1 + coalesce((select max(attempt) from pipeline_runs where repository_id = $2 and commit_sha = $3), 0)
 on conflict on constraint pipeline_runs_commit_attempt_key do nothing returning id
 """
@@ -36,7 +37,7 @@ async def get_or_create(
         if active is not None:
             return await runs.summary(connection, active), False
         created = await connection.fetchval(
-            _INSERT, uuid7(), repository_id, commit_sha, origin.actor, origin.trace, content
+            _INSERT, uuid7(), repository_id, commit_sha, origin.actor, origin.trace, origin.request_id, content
         )
         if created is not None:
             return await runs.summary(connection, created), True

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from forge_api.database import deployment_view, logs, release_view, runs
 from forge_api.database.pool import Connection, Database
 from forge_sdk.models.api import ArtifactProgress, Phase, Publication, ReleaseAttempt, Run, Step, Task
+from forge_sdk.models.base import SCHEMA_VERSION
 
 Row = Mapping[str, Any]
 _WARNINGS = "select warnings from pipeline_runs where id = $1"
@@ -43,43 +46,46 @@ from publish_records where attempt_id = any($1::uuid[]) order by artifact, publi
 """
 
 
-# One statement for what most runs are: tasks and steps, and nothing released.
-_WHOLE = """
-select r.*, o.owner || '/' || o.name as repository,
-    exists (select from release_attempts a where a.run_id = r.id)
-        or exists (select from release_attempt_runs w where w.run_id = r.id)
-        or exists (select from releases e where e.run_id = r.id)
-        or exists (select from release_triggers g where g.run_id = r.id)
-        or exists (select from deployments d where d.run_id = r.id) as has_more,
-    (select array_agg(array[l.job_id::text, l.logs_key] order by l.created_at, l.logs_key)
-        from job_logs l where l.run_id = r.id) as logs,
-    (select jsonb_agg(jsonb_build_object(
-            'id', h.id, 'name', h.phase_name, 'group', h.group_number, 'status', h.status, 'started_at', h.started_at,
-            'completed_at', h.completed_at, 'tasks', coalesce((
-                select jsonb_agg(jsonb_build_object(
-                    'id', t.id, 'project', t.project_name, 'project_path', t.project_path, 'status', t.status,
-                    'started_at', t.started_at, 'completed_at', t.completed_at, 'error', t.error, 'steps', coalesce((
-                        select jsonb_agg(jsonb_build_object(
-                            'id', s.id, 'name', s.step_name, 'action', s.action, 'status', s.status,
-                            'exit_code', s.exit_code, 'started_at', s.started_at, 'completed_at', s.completed_at,
-                            'error', s.error, 'logs_available', s.logs_key is not null) order by s.id)
-                        from step_executions s where s.task_id = t.id), '[]')) order by t.project_name)
-                from task_executions t where t.phase_id = h.id), '[]')) order by h.group_number, h.phase_name)
-        from phase_executions h where h.run_id = r.id) as phases
+# One statement for what most runs are: tasks and steps, and nothing released. Its columns are the fields of the answer.
+# Before the discovery there is nothing below a run.
+_DOCUMENT = """
+select r.id, r.commit_sha, r.branch, r.tag, r.attempt, r.status, r.trigger_type, r.triggered_by, r.created_at,
+    r.started_at, r.completed_at, r.based_on, r.waiting_for, r.superseded_by, r.error, r.warnings,
+    o.owner || '/' || o.name as repository,
+    case when r.discovery_ref is not null then run_phases(r.id)::text end as phases,
+    r.discovery_ref is not null and run_has_more(r.id) as has_more,
+    array(select array[l.job_id::text, l.logs_key] from job_logs l where l.run_id = r.id
+          order by l.created_at, l.logs_key) as logs
 from pipeline_runs r join repositories o on o.id = r.repository_id where r.id = $1
 """
+_NOTHING_RELEASED: Mapping[str, Any] = {
+    "schemaVersion": SCHEMA_VERSION,
+    "attempts": (),
+    "releases": (),
+    "deployments": (),
+}
+
+
+async def document(database: Database, run_id: UUID) -> bytes:
+    """The run with everything below it as JSON, of the form of `Run`; `not_found` where there is none."""
+    row = await database.fetch_row(_DOCUMENT, run_id)
+    if row is None:
+        raise runs.unknown(run_id)
+    if row["has_more"]:
+        run = await database.read(lambda connection: find(connection, run_id))
+        return run.model_dump_json(by_alias=True).encode()
+    content = {**_NOTHING_RELEASED, **row}
+    del content["has_more"]
+    # The database wrote it as it is answered: reading it here would cost more than the rest.
+    content["phases"] = orjson.Fragment(row["phases"] or "[]")
+    content["logs"] = logs.places(run_id, row["logs"])
+    # The driver has a class of its own for UUIDs.
+    return orjson.dumps(content, default=str, option=orjson.OPT_UTC_Z)
 
 
 async def read(database: Database, run_id: UUID) -> Run:
     """The run with everything below it; `not_found` where there is none."""
-    row = await database.fetch_row(_WHOLE, run_id)
-    if row is None:
-        raise runs.unknown(run_id)
-    if row["has_more"]:
-        return await database.read(lambda connection: find(connection, run_id))
-    found = [(UUID(job_id), key) for job_id, key in row["logs"] or ()]
-    below = {"phases": row["phases"] or (), "logs": logs.models(run_id, found), "releases": ()}
-    return Run.model_validate({**row, **below})
+    return Run.model_validate_json(await document(database, run_id))
 
 
 async def find(connection: Connection, run_id: UUID) -> Run:

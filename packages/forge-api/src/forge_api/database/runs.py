@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from pydantic import JsonValue
 
-from forge_api.database import repositories
+from forge_api.database import rate_limits, repositories
+from forge_api.database.origin import Origin
 from forge_api.database.pool import Connection
+from forge_api.database.rate_limits import Budget
 from forge_sdk.errors import ErrorCode, PlatformError, TransientError
 from forge_sdk.identifiers import uuid7
 from forge_sdk.models.api import CreateRun, RunSummary
@@ -19,40 +23,14 @@ _SELECT = """
 select r.*, p.owner || '/' || p.name as repository
 from pipeline_runs r join repositories p on p.id = r.repository_id
 """
-# The newest attempt is looked for among those of the same event: a tag, or another branch, is an attempt of its own,
-# which is based on the newest attempt of any event.
+# Rules of attempts, event, audit event and rate limit are in the function, so that a request takes one round trip.
 _GET_OR_CREATE = """
-with repository as (select id, owner, name from repositories where owner = $1 and name = $2),
-newest as (
-    select r.* from pipeline_runs r join repository on r.repository_id = repository.id
-    where r.commit_sha = $3 and r.release_request is null
-        and ($4::text is null and $5::text is null
-             or r.branch is not distinct from $4 and r.tag is not distinct from $5
-                and (r.trigger_type = 'pull_request') = ($9::text = 'pull_request'))
-    order by r.attempt desc limit 1
-),
-base as (
-    select r.id from pipeline_runs r join repository on r.repository_id = repository.id
-    where r.commit_sha = $3 and r.release_request is null and not $6 and not exists (select from newest)
-    order by r.attempt desc limit 1
-),
-reusable as (
-    select * from newest where not $6 and not cancel_requested and status in ('pending', 'running', 'success')
-),
-created as (
-    insert into pipeline_runs (id, repository_id, commit_sha, branch, tag, ref, trigger_type, triggered_by,
-                               github_context, trace, based_on, attempt)
-    select $7, repository.id, $3, $4, $5, $8, $9, $10, $11, $12, (select id from base),
-        1 + coalesce((select max(attempt) from pipeline_runs
-                      where repository_id = repository.id and commit_sha = $3), 0)
-    from repository where not exists (select from reusable)
-    on conflict on constraint pipeline_runs_commit_attempt_key do nothing
-    returning *
-)
-select found.*, p.owner || '/' || p.name as repository
-from (select true as created, * from created union all select false, * from reusable) found
-join repository p on p.id = found.repository_id
+select made.created, (made.run).id, (made.run).commit_sha, (made.run).branch, (made.run).tag, (made.run).attempt,
+    (made.run).status, (made.run).trigger_type, (made.run).triggered_by, (made.run).created_at, (made.run).started_at,
+    (made.run).completed_at, (made.run).based_on, (made.run).waiting_for, (made.run).superseded_by, (made.run).error
+from create_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) made
 """
+_USED_UP = "FG429"
 _SUMMARY = _SELECT + "where r.id = $1"
 _PAGE = (
     _SELECT
@@ -77,8 +55,8 @@ order by r.attempt desc limit 1
 )
 _RETRY = """
 insert into pipeline_runs (id, repository_id, commit_sha, branch, tag, ref, trigger_type, triggered_by, github_context,
-                           trace, release_request, based_on, attempt)
-select $1, r.repository_id, r.commit_sha, r.branch, r.tag, r.ref, r.trigger_type, $3, r.github_context, $4,
+                           trace, request_id, release_request, based_on, attempt)
+select $1, r.repository_id, r.commit_sha, r.branch, r.tag, r.ref, r.trigger_type, $3, r.github_context, $4, $6,
     r.release_request,
     case when $5 then r.id end,
     1 + (select max(attempt) from pipeline_runs n where n.repository_id = r.repository_id and n.commit_sha = r.commit_sha)
@@ -102,42 +80,28 @@ class RunFilter:
 
 
 async def get_or_create(
-    connection: Connection, body: CreateRun, *, triggered_by: str, trace: str | None = None
+    connection: Connection, body: CreateRun, origin: Origin, budget: Budget
 ) -> tuple[RunSummary, bool]:
-    """The run for what is asked, and whether it is new.
+    """The run for what is asked, and whether it is new; a new one is told with an event and an audit event.
 
     The newest attempt of the same commit and event is returned, unless it failed, errored, was cancelled or is being
-    cancelled, or `retry` is asked for. Raises `not_found` for a repository that is not registered.
+    cancelled, or `retry` is asked for. One statement, which needs no transaction around it. Raises `not_found` for a
+    repository that is not registered, `rate_limited` where `budget` is used up.
     """
-    branch, tag = git_names(body)
-    owner, _, name = body.repository.partition("/")
-    context: JsonValue = body.github_context.model_dump(mode="json") if body.github_context else None
-    # Two requests at once may choose one attempt number; the loser sees the winner's row the next time.
-    for _ in range(CREATE_TRIES):
-        row = await connection.fetchrow(
-            _GET_OR_CREATE,
-            owner,
-            name,
-            body.commit_sha,
-            branch,
-            tag,
-            body.retry,
-            uuid7(),
-            body.ref,
-            body.trigger_type.value,
-            triggered_by,
-            context,
-            trace,
-        )
-        if row is not None:
-            return _summary(row), row["created"]
-        await repositories.find(connection, body.repository)
-    raise TransientError("too many runs of this commit are being created: try again", component="api")
+    try:
+        row = await connection.fetchrow(_GET_OR_CREATE, *_arguments(body, origin, budget))
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != _USED_UP:
+            raise
+        raise rate_limits.used_up(budget, float(error.detail)) from None
+    if row is None:
+        raise repositories.unknown(body.repository)
+    if row["created"] is None:
+        raise _too_many()
+    return _summary({**row, "repository": body.repository}), row["created"]
 
 
-async def retry(
-    connection: Connection, run_id: UUID, *, failed: bool, triggered_by: str, trace: str | None = None
-) -> tuple[RunSummary, bool]:
+async def retry(connection: Connection, run_id: UUID, origin: Origin, *, failed: bool) -> tuple[RunSummary, bool]:
     """A new attempt of a run with the same Git context, or the one that is active already; and whether it is new.
 
     With `failed` it reuses what succeeded. Raises `not_found`, and `conflict` for a run that has not ended, or that
@@ -152,10 +116,12 @@ async def retry(
         active = await connection.fetchrow(_ACTIVE_LATER, *event)
         if active is not None:
             return _summary(active), False
-        created = await connection.fetchval(_RETRY, uuid7(), run_id, triggered_by, trace, failed)
+        created = await connection.fetchval(
+            _RETRY, uuid7(), run_id, origin.actor, origin.trace, failed, origin.request_id
+        )
         if created is not None:
             return await summary(connection, created), True
-    raise TransientError("too many runs of this commit are being created: try again", component="api")
+    raise _too_many()
 
 
 async def summary(connection: Connection, run_id: UUID) -> RunSummary:
@@ -191,6 +157,46 @@ def git_names(body: CreateRun) -> tuple[str | None, str | None]:
 def unknown(run_id: UUID) -> PlatformError:
     """The error for a run that does not exist."""
     return PlatformError(f"run {run_id} does not exist", code=ErrorCode.NOT_FOUND, component="api")
+
+
+def audited(run: RunSummary) -> dict[str, JsonValue]:
+    """What an audit event says of a new run."""
+    return {
+        "repository": run.repository,
+        "commit_sha": run.commit_sha,
+        "branch": run.branch,
+        "tag": run.tag,
+        "attempt": run.attempt,
+        "trigger_type": run.trigger_type.value,
+        "based_on": str(run.based_on) if run.based_on else None,
+    }
+
+
+def _arguments(body: CreateRun, origin: Origin, budget: Budget) -> tuple[object, ...]:
+    branch, tag = git_names(body)
+    owner, _, name = body.repository.partition("/")
+    # The database sets what is known only there: attempt, based_on, created_at.
+    run = RunSummary(
+        id=uuid7(),
+        repository=body.repository,
+        commit_sha=body.commit_sha,
+        branch=branch,
+        tag=tag,
+        attempt=1,
+        status=RunStatus.PENDING,
+        trigger_type=body.trigger_type,
+        triggered_by=origin.actor,
+        created_at=datetime.now(UTC),
+    )
+    context: JsonValue = body.github_context.model_dump(mode="json") if body.github_context else None
+    asked = (run.id, owner, name, body.commit_sha, branch, tag, body.ref, body.trigger_type.value)
+    told = (uuid7(), run.model_dump(mode="json"), uuid7(), origin.request_id, origin.trace_id, audited(run))
+    limit = (budget.key, budget.cost(1), rate_limits.WINDOW)
+    return (*asked, origin.actor, context, origin.trace, body.retry, *told, *limit)
+
+
+def _too_many() -> TransientError:
+    return TransientError("too many runs of this commit are being created: try again", component="api")
 
 
 def _require_retryable(row: Mapping[str, Any], *, failed: bool) -> None:

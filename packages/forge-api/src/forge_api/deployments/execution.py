@@ -7,7 +7,6 @@ from pydantic import JsonValue
 
 from forge_api.database import audit, deployment_view, deployments, holds, logs, outbox, release_view
 from forge_api.database.deployments import Subject
-from forge_api.database.origin import Origin
 from forge_api.database.pool import Connection, Database
 from forge_api.deployments import policy
 from forge_api.deployments.environments import Environments
@@ -169,5 +168,4 @@ async def _tell(connection: Connection, found: Subject, outcome: dict[str, JsonV
         **outcome,
     }
     await outbox.record(connection, "deployment.completed", subject, data, trace=found.source.trace)
-    origin = Origin(found.deployed_by, trace=found.source.trace)
-    await audit.record(connection, origin, "deployment.completed", subject, after=data)
+    await audit.record(connection, found.origin, "deployment.completed", subject, after=data)

@@ -44,18 +44,18 @@ class DeploymentManager:
         """
         self._environments.find(body.environment)
         release = await self._database.read(lambda connection: _wanted(connection, body))
-        new = NewDeployment(release.id, body.environment, origin.actor, intent=_intent(body))
+        new = NewDeployment(release.id, body.environment, origin, intent=_intent(body))
         return await self._checked(new, release, origin)
 
     async def deploy_automatically(self, release_id: UUID, run: RunFacts) -> list[UUID]:
         """The deployments that environments with `auto_deploy` get of a release; a refusal is logged and audited."""
         release = await self._database.read(lambda connection: release_view.by_id(connection, release_id))
-        origin = Origin(run.triggered_by, trace=run.source.trace)
+        origin = run.origin
         made = []
         for name, found in self._environments.current().items():
             if not found.promotion_policy.auto_deploy:
                 continue
-            new = NewDeployment(release.id, name, origin.actor, run_id=run.id, automatic=True)
+            new = NewDeployment(release.id, name, origin, run_id=run.id, automatic=True)
             try:
                 made.append((await self._checked(new, release, origin)).id)
             except PlatformError as error:

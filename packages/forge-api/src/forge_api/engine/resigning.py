@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from forge_api.database import attempts, runs
+from forge_api.database.origin import Origin
 from forge_api.database.pool import Database
 from forge_api.engine.port import RunPlan, WorkflowEngine
 from forge_sdk.errors import PlatformError
@@ -36,7 +37,7 @@ class Resigning:
         due = await self._database.read(lambda connection: attempts.awaiting_signature(connection, self._wait, AT_ONCE))
         for run_id in due:
             async with self._database.transaction() as connection:
-                run, created = await runs.retry(connection, run_id, failed=True, triggered_by=ACTOR)
+                run, created = await runs.retry(connection, run_id, Origin(ACTOR), failed=True)
             if created:
                 await self._engine.submit(RunPlan(run.id))
                 logger.info("signature_retried", run_id=str(run.id), failed_run_id=str(run_id))

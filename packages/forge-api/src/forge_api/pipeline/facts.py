@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from forge_api.database.origin import Origin
 from forge_api.pipeline.requests import ReleaseRequest
 from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.jobs import GitContext
@@ -39,6 +40,17 @@ class RunFacts:
     created_at: datetime
     based_on: UUID | None = None
     release_request: ReleaseRequest | None = None
+    request_id: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Who is behind what the run does."""
+        return Origin(self.triggered_by, self.request_id, self.source.trace)
+
+    @property
+    def retries(self) -> bool:
+        """Whether the run is there to complete a partial release."""
+        return self.release_request is not None and self.release_request.retry
 
     def traced(self, trace: str | None) -> "RunFacts":
         """The same run, whose jobs carry the trace on."""
@@ -85,6 +97,7 @@ def run_facts(row: Mapping[str, Any]) -> RunFacts:
         created_at=row["created_at"],
         based_on=row["based_on"],
         release_request=request,
+        request_id=row["request_id"],
     )
 
 

@@ -9,7 +9,6 @@ from pydantic import JsonValue
 from forge_api.database import attempts, audit, executions, logs, outbox, projects, releases
 from forge_api.database.attempts import Attempt, MadeArtifact
 from forge_api.database.executions import TaskEnd
-from forge_api.database.origin import Origin
 from forge_api.database.pool import Connection, Database
 from forge_api.database.releases import NewRelease, ReleaseRow
 from forge_api.pipeline import planner
@@ -38,7 +37,7 @@ class Recorder:
         self._database = database
         self._run = run
         self._observer = observer
-        self._origin = Origin(run.triggered_by, trace=run.source.trace)
+        self._origin = run.origin
 
     async def start(self) -> None:
         """The run is being carried out."""

@@ -6,7 +6,7 @@ from forge_api.database.releases import ReleaseRow
 from forge_api.deployments.manager import DeploymentManager
 from forge_api.pipeline import planner
 from forge_api.pipeline.facts import RunFacts
-from forge_api.pipeline.failures import release_failed
+from forge_api.pipeline.failures import release_failed, run_failed
 from forge_api.pipeline.means import Means
 from forge_api.pipeline.recorder import Recorder
 from forge_api.pipeline.releasing import jobs_left, release_recorded
@@ -15,7 +15,7 @@ from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
 from forge_sdk.models.jobs import Job, JobResult
 from forge_sdk.models.payloads import ArtifactJobOutput
 from forge_sdk.models.stages import Stage, StageJobs
-from forge_sdk.models.statuses import AttemptState
+from forge_sdk.models.statuses import AttemptState, ReleaseStatus, RunStatus
 
 
 class ReleaseStage:
@@ -34,7 +34,7 @@ class ReleaseStage:
         if found is None:
             return opened(Stage.RELEASE, [])
         if isinstance(found, ReleaseRow):
-            return await self._released(run, document, project, found)
+            return await self._existing(run, document, project, found)
         if found.has_failed:
             return failed(Stage.RELEASE, found.error)
         jobs = await self._artifact_jobs(run, document, project, found.release_id)
@@ -52,7 +52,11 @@ class ReleaseStage:
         if project is None:
             raise not_in_stage(result.job_id, Stage.RELEASE)
         found = await recorder.reserve(project)
-        if found is None or isinstance(found, ReleaseRow) or found.has_failed:
+        if isinstance(found, ReleaseRow):
+            if _completes(run, found):
+                await self._record_completion(run, document, project, found, result)
+            return
+        if found is None or found.has_failed:
             return
         artifacts = planner.artifact_jobs(run, document, project, found.release_id, project.artifacts)
         release = await self._release_job(run, project, found.release_id)
@@ -67,6 +71,49 @@ class ReleaseStage:
         elif result.succeeded:
             output = await self._means.outputs.read(job, result, ArtifactJobOutput)
             await recorder.keep_artifact(found.release_id, output)
+
+    async def _existing(
+        self, run: RunFacts, document: DiscoveryDocument, project: DiscoveredProject, release: ReleaseRow
+    ) -> StageJobs:
+        if _completes(run, release):
+            left = await self._left(run, document, project, release)
+            if left is not None:
+                return opened(Stage.RELEASE, left)
+        return await self._released(run, document, project, release)
+
+    async def _left(
+        self, run: RunFacts, document: DiscoveryDocument, project: DiscoveredProject, release: ReleaseRow
+    ) -> list[Job] | None:
+        """Jobs that complete a partial release, none while another run does; nothing when its state is recorded."""
+        recorder = self._recorder(run)
+        if not await recorder.take_up(release.id):
+            return []
+        if jobs := await self._artifact_jobs(run, document, project, release.id):
+            return jobs
+        await recorder.update_release(project, release)
+        return None
+
+    async def _record_completion(
+        self,
+        run: RunFacts,
+        document: DiscoveryDocument,
+        project: DiscoveredProject,
+        release: ReleaseRow,
+        result: JobResult,
+    ) -> None:
+        recorder = self._recorder(run)
+        jobs = planner.artifact_jobs(run, document, project, release.id, project.artifacts)
+        job = next((job for job in jobs if job.id == result.job_id), None)
+        if job is None:
+            raise not_in_stage(result.job_id, Stage.RELEASE)
+        if result.succeeded:
+            output = await self._means.outputs.read(job, result, ArtifactJobOutput)
+            await recorder.keep_artifact(release.id, output)
+        elif result.status == "failed":
+            # What some publishers have done counts, and the next retry goes on from there.
+            await recorder.update_release(project, release)
+            error = release_failed(project.name, f"{job.type} job failed", result.error)
+            await recorder.finish(RunStatus.FAILED, run_failed(error.message, error.to_detail()))
 
     async def _released(
         self, run: RunFacts, document: DiscoveryDocument, project: DiscoveredProject, release: ReleaseRow
@@ -85,6 +132,10 @@ class ReleaseStage:
 
     def _recorder(self, run: RunFacts) -> Recorder:
         return Recorder(self._means.database, run, self._means.observer)
+
+
+def _completes(run: RunFacts, release: ReleaseRow) -> bool:
+    return release.status is ReleaseStatus.PARTIAL and run.retries
 
 
 def _released(run: RunFacts, document: DiscoveryDocument, name: str) -> DiscoveredProject | None:

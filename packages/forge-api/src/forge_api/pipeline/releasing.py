@@ -43,7 +43,7 @@ class Releasing:
         """
         found = await self._reserve(project)
         if isinstance(found, ReleaseRow):
-            if found.status is ReleaseStatus.PARTIAL and self.retries:
+            if found.status is ReleaseStatus.PARTIAL and self.run.retries:
                 await self._complete(project, found)
             self.warnings.extend(await self.recorder.add_event(self.document, project, found))
             return found.id
@@ -56,11 +56,6 @@ class Releasing:
                 await self.recorder.fail_attempt(found.release_id, error)
             raise
         return found.release_id
-
-    @property
-    def retries(self) -> bool:
-        """Whether the run is there to complete a partial release."""
-        return self.run.release_request is not None and self.run.release_request.retry
 
     async def _complete(self, project: DiscoveredProject, release: ReleaseRow) -> None:
         await self._take_up(release.id)

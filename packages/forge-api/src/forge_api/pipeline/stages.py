@@ -96,7 +96,11 @@ class Stages:
         if summary.status is RunStatus.CANCELLED:
             return cancelled(stage, summary.error)
         tasks = await self._tasks(run, query.group) if stage is Stage.PHASE_GROUP else []
-        is_own = stage is Stage.DISCOVERY or any(task.status is ExecutionStatus.FAILED for task in tasks)
+        is_own = (
+            stage is Stage.DISCOVERY
+            or (stage is Stage.RELEASE and run.retries)
+            or any(task.status is ExecutionStatus.FAILED for task in tasks)
+        )
         return failed(stage, summary.error) if is_own else skipped(stage)
 
     async def _discovery(self, run: RunFacts) -> StageJobs:

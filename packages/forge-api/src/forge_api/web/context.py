@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from forge_sdk.identifiers import uuid7
-
 REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -38,6 +36,6 @@ def context_of(http: web.Request) -> RequestContext:
     request_id = http.headers.get(REQUEST_ID_HEADER, "")
     trace = http.headers.get("traceparent", "").strip()
     return RequestContext(
-        request_id if _REQUEST_ID.fullmatch(request_id) else uuid7().hex,
+        request_id if _REQUEST_ID.fullmatch(request_id) else secrets.token_hex(16),
         trace if _TRACEPARENT.fullmatch(trace) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
     )

@@ -62,10 +62,11 @@ def _conditional(http: web.Request, answer: Answer) -> web.Response:
     body = answer.body
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "private, no-cache"}
-    known = {entry.value for entry in http.if_none_match or ()}
-    if known & {tag.strip('"'), "*"}:
-        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return web.Response(status=answer.status, body=body, content_type=answer.content_type, headers=headers)
+    if hdrs.IF_NONE_MATCH in http.headers:
+        known = {entry.value for entry in http.if_none_match or ()}
+        if known & {tag.strip('"'), "*"}:
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(status=answer.status, body=body, headers={hdrs.CONTENT_TYPE: answer.content_type, **headers})
 
 
 def _response(answer: Answer) -> web.Response:

@@ -25,12 +25,15 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     """Give the request its identifiers, in logs and in the answer's header."""
     context = context_of(request)
     request[CONTEXT] = context
-    with structlog.contextvars.bound_contextvars(request_id=context.request_id, trace_id=context.trace_id):
-        name = f"{request.method} {_route(request)}"
-        with span(name, kind="server", parent=context.trace):
-            context = context.within(traceparent())
-            request[CONTEXT] = context
+    bound = structlog.contextvars.bind_contextvars(request_id=context.request_id, trace_id=context.trace_id)
+    try:
+        with span(f"{request.method} {_route(request)}", kind="server", parent=context.trace):
+            if (current := traceparent()) not in {None, context.trace}:
+                context = context.within(current)
+                request[CONTEXT] = context
             response = await handler(request)
+    finally:
+        structlog.contextvars.reset_contextvars(**bound)
     if not response.prepared:
         response.headers[REQUEST_ID_HEADER] = context.request_id
     return response

@@ -108,9 +108,7 @@ async def _go_on(connection: Connection, call: Call, path: ReleasePath, *, rebui
     key = _only(await attempts.of_commit(connection, path.repository, path.project, path.release), path)
     if rebuild:
         await attempts.set_aside(connection, key)
-    return await runs.retry(
-        connection, key.run_id, failed=True, triggered_by=call.origin.actor, trace=call.origin.trace
-    )
+    return await runs.retry(connection, key.run_id, call.origin, failed=True)
 
 
 def _only(keys: list[AttemptKey], path: ReleasePath) -> AttemptKey:

@@ -1,7 +1,6 @@
 """Runs: creation, lists, one run, cancelling."""
 
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 from forge_api.database import audit, outbox, run_view, runs
@@ -34,13 +33,9 @@ class RunQuery(PageQuery):
 async def create(call: Call) -> Answer:
     """Create a run of a commit, or get the newest attempt of it."""
     body = call.body_as(CreateRun)
-    async with call.services.database.transaction() as connection:
-        run, created = await runs.get_or_create(
-            connection, body, triggered_by=call.origin.actor, trace=call.origin.trace
-        )
-        if created:
-            await call.services.limits.run_created(connection, body.repository)
-            await _tell(connection, call.origin, run)
+    budget = call.services.limits.runs(body.repository)
+    async with call.services.database.connection() as connection:
+        run, created = await runs.get_or_create(connection, body, call.origin, budget)
     return await _started(call, run, created=created)
 
 
@@ -48,9 +43,7 @@ async def retry(call: Call) -> Answer:
     """A new attempt of a run that has ended, with the same Git context; the one that is active where there is one."""
     run_id, body = call.path_as(RunPath).run_id, call.body_as(RetryRun)
     async with call.services.database.transaction() as connection:
-        run, created = await runs.retry(
-            connection, run_id, failed=body.failed, triggered_by=call.origin.actor, trace=call.origin.trace
-        )
+        run, created = await runs.retry(connection, run_id, call.origin, failed=body.failed)
         if created:
             await call.services.limits.run_created(connection, run.repository)
             await _tell(connection, call.origin, run)
@@ -71,7 +64,7 @@ async def page(call: Call) -> Answer:
 async def find(call: Call) -> Answer:
     """A run with phases, tasks, steps, releases and deployments."""
     run_id = call.path_as(RunPath).run_id
-    return Answer(await run_view.read(call.services.database, run_id))
+    return Answer(raw=await run_view.document(call.services.database, run_id))
 
 
 async def cancel(call: Call) -> Answer:
@@ -91,22 +84,10 @@ async def cancel(call: Call) -> Answer:
 async def _tell(connection: Connection, origin: Origin, run: RunSummary) -> None:
     subject, data = f"run/{run.id}", run.model_dump(mode="json")
     await outbox.record(connection, "pipeline.run.created", subject, data, trace=origin.trace)
-    await audit.record(connection, origin, "run.created", subject, after=_summary(run))
+    await audit.record(connection, origin, "run.created", subject, after=runs.audited(run))
 
 
 async def _started(call: Call, run: RunSummary, *, created: bool) -> Answer:
     if created:
         await call.services.engine.submit(RunPlan(run.id))
     return Answer(run, HTTPStatus.CREATED if created else HTTPStatus.OK)
-
-
-def _summary(run: RunSummary) -> dict[str, Any]:
-    return {
-        "repository": run.repository,
-        "commit_sha": run.commit_sha,
-        "branch": run.branch,
-        "tag": run.tag,
-        "attempt": run.attempt,
-        "trigger_type": run.trigger_type.value,
-        "based_on": str(run.based_on) if run.based_on else None,
-    }
