@@ -14,6 +14,13 @@ def test_chain_is_shown_from_the_outside_in():
     ]
 
 
+@pytest.mark.parametrize(("code", "shown"), [(ErrorCode.INTERNAL_ERROR, True), (ErrorCode.NOT_FOUND, False)])
+def test_a_fault_inside_the_platform_is_shown_with_its_trace(code, shown):
+    error = PlatformError("the platform failed to answer", code=code)
+    error.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert ("(trace id 4bf92f3577b34da6a3ce929d0e0e4736)" in lines(error.to_detail())[0]) is shown
+
+
 def test_every_problem_of_a_configuration_is_shown_with_its_place():
     problem = {
         "message": "field not allowed",

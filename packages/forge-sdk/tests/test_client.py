@@ -134,3 +134,14 @@ async def test_wrong_client_secret_names_the_client_and_not_the_secret(url):
     with pytest.raises(AuthenticationError, match="'client'") as caught:
         await create(url, tokens)
     assert "wr0ng-secret" not in str(caught.value.to_detail())
+
+
+async def test_an_error_names_the_trace_of_its_request(platform, url):
+    answer = {
+        "error": {"code": "internal_error", "message": "it failed", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
+    }
+    platform.answers = [web.json_response(answer, status=500) for _ in range(FAST.attempts)]
+    async with ApiClient(url, StaticToken(Secret("token")), retry=FAST) as client:
+        with pytest.raises(TransientError, match="it failed") as caught:
+            await client.create_run(BODY)
+    assert caught.value.to_detail().trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -5,8 +5,10 @@ import sys
 import click
 
 from forge_cli.exits import Exit
-from forge_sdk.errors import ConfigurationError, PlatformError, TransientError, chain
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, TransientError, chain
 from forge_sdk.models.error import ErrorDetail
+
+_INSIDE = {ErrorCode.INTERNAL_ERROR, ErrorCode.UNAVAILABLE}
 
 
 class UnreachableError(TransientError):
@@ -38,7 +40,9 @@ def lines(detail: ErrorDetail) -> list[str]:
 
 def _message(detail: ErrorDetail) -> str:
     # A message that lists its diagnostics would say them twice.
-    return detail.message.partition("\n")[0] if detail.context.get("diagnostics") else detail.message
+    message = detail.message.partition("\n")[0] if detail.context.get("diagnostics") else detail.message
+    # What is wrong inside the platform stands in its logs only.
+    return f"{message} (trace id {detail.trace_id})" if detail.trace_id and detail.code in _INSIDE else message
 
 
 def _diagnostics(detail: ErrorDetail) -> list[str]:

@@ -280,13 +280,15 @@ async def _raise_for_error(response: aiohttp.ClientResponse) -> None:
     context: dict[str, JsonValue] = {"status": response.status, "details": [dict(detail) for detail in answer.details]}
     code = ErrorCode.of(answer.code)
     retry_after = response.headers.get("Retry-After", "")
-    raise _error(response.status)(
+    error = _error(response.status)(
         answer.message,
         code=code,
         component="api",
         context=context,
         retry_after=float(retry_after) if retry_after.isdigit() else None,
     )
+    error.trace_id = answer.trace_id
+    raise error
 
 
 def _error(status: int) -> type[PlatformError]:
