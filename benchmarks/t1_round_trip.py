@@ -21,7 +21,7 @@ from forge_dispatch.streams import apply_definitions
 from forge_sdk.configuration import Nats
 from forge_servers import NatsServer
 
-ALONE, BURST, IN_FLIGHT, PEER_BURST = 150, 1000, 500, 500
+ALONE, BURST, IN_FLIGHT, PEER_BURST = 100, 1000, 500, 300
 LATENCY, THROUGHPUT, PEER = 2.5, 0.4, 3.0
 
 
@@ -110,7 +110,7 @@ async def _peers(ours: Callable[[], Awaitable[float]]) -> list[Row]:
             continue
         try:
             async with peers.redis() as url, peer(url, PEER_BURST) as throughput:
-                theirs, measured = await alternating(throughput, ours, repetitions=5)
+                theirs, measured = await alternating(throughput, ours, repetitions=3)
         except SkippedError as reason:
             print(f"  T1.{number} is left out: {reason}")
             continue

@@ -15,6 +15,7 @@ from forge_sdk.models.jobs import JobType
 from forge_sdk.nats_requests import Requests
 from forge_worker.cancellation import CancellationWatch
 from forge_worker.claims import ClaimStore
+from forge_worker.collector import settle
 from forge_worker.connection import REQUEST_TIMEOUT_S, bucket, connect
 from forge_worker.consumer import PoolConsumer
 from forge_worker.delivery import DeliveryHandler
@@ -66,4 +67,5 @@ if __name__ == "__main__":
     import uvloop
 
     configure_logging(Log(level="warning"), NAME)
+    settle()
     uvloop.run(work(sys.argv[1]))

@@ -69,6 +69,27 @@ def test_output_without_secrets_is_unchanged(chunks):
     assert b"".join([*map(stream.feed, chunks), stream.finish()]) == b"".join(chunks)
 
 
+@given(
+    st.lists(
+        st.text(st.characters(min_codepoint=32, max_codepoint=255), min_size=4, max_size=20), min_size=1, max_size=4
+    ),
+    st.lists(st.binary(max_size=30), max_size=4),
+    st.data(),
+)
+def test_every_one_of_several_secrets_is_masked_wherever_it_is(found, noise, data):
+    masker = Masker()
+    for value in found:
+        masker.register(Secret(value))
+    shown = data.draw(st.permutations([*(value.encode() for value in found), *noise]))
+    masked = masker.data(b"".join(shown))
+    assert not [value for value in found if value.encode() in masked and "*" not in value]
+
+
+def test_a_secret_of_white_space_and_words_is_masked():
+    for value in ("    ", "two words of it", "-----BEGIN KEY-----"):
+        assert masker_of(value).text(f"<{value}>") == "<***>"
+
+
 def test_lines_of_a_secret_are_masked_each():
     masker = masker_of("first-line\nsecond-line\nab")
     assert masker.text("x second-line y ab") == "x *** y ab"

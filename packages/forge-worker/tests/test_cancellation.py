@@ -34,23 +34,25 @@ class Gate:
         self._open = True
 
     async def _accept(self, reader, writer):
-        if not self._open:
-            writer.transport.abort()
-            return
-        there, back = await asyncio.open_connection(*self._target)
-        self._writers |= {writer, back}
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        writers = [writer]
+        try:
+            if self._open:
+                there, back = await asyncio.open_connection(*self._target)
+                writers.append(back)
+                self._writers.update(writers)
+                await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        except OSError:
+            pass
+        finally:
+            for each in writers:
+                each.close()
 
 
 async def _copy(reader, writer):
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
 
 
 class CountingBucket:

@@ -111,7 +111,7 @@ class Batch:
     async def _publish_all(self) -> None:
         if len(self._jobs) == 1:
             # Nothing has to be put in order: the entry is read while the job is published.
-            await for_each((self._sweep_tolerantly, self._publish_in_order), lambda part: part(), 2)
+            await for_each((self._publish_in_order, self._sweep_tolerantly), lambda part: part(), 2)
             return
         await self._find_known()
         await self._publish_in_order()

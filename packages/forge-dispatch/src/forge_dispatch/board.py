@@ -13,6 +13,7 @@ from forge_sdk.errors import PlatformError
 from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUE_OF_TYPE, cancel_key, job_cancel_key
 from forge_sdk.models.jobs import Job, JobEntry, JobEntryState, JobResult
 from forge_sdk.nats_connection import leader_bucket
+from forge_sdk.nats_requests import Requests
 
 ENTRY_SUBJECT = f"$KV.{JOBS_BUCKET}."
 LISTED_PER_READ = 100
@@ -30,6 +31,7 @@ class Board:
         self._inbox = inbox
         self._settings = settings
         self._jetstream = connection.jetstream(timeout=settings.request_timeout_s)
+        self._requests = Requests(connection, settings.request_timeout_s)
         self._entries = leader_bucket(self._jetstream, JOBS_BUCKET)
         self._control = leader_bucket(self._jetstream, CONTROL_BUCKET)
 
@@ -43,17 +45,16 @@ class Board:
         ):
             envelope = job.model_copy(update={"reply_to": self._inbox, "trace": telemetry.traceparent()})
             try:
-                known = await self._jetstream.publish(
+                known = await self._requests.write(
                     queue.subject_of(job.id),
                     envelope.model_dump_json().encode(),
-                    stream=queue.stream,
-                    headers={"Nats-Msg-Id": str(job.id)},
+                    {"Nats-Msg-Id": str(job.id), "Nats-Expected-Stream": queue.stream},
                 )
             except nats.js.errors.APIError as error:
                 if error.err_code == STREAM_STORE_FAILED and "per subject" in (error.description or ""):
                     return False
                 raise
-        return not known.duplicate
+        return not known.get("duplicate", False)
 
     async def entered(self, wanted: int) -> frozenset[str] | None:
         """The ids of all jobs that have an entry; none where reading `wanted` entries takes less than such a list."""
@@ -85,11 +86,10 @@ class Board:
             state=JobEntryState.FINISHED, worker=result.worker, claimed_at=result.started_at, result=result
         )
         with translated(f"finishing job {result.job_id}"):
-            try:
-                await self._entries.update(str(result.job_id), entry.model_dump_json().encode(), last=revision)
-            except nats.js.errors.KeyWrongLastSequenceError:
-                return False
-        return True
+            written = await self._requests.compare_and_set(
+                JOBS_BUCKET, str(result.job_id), entry.model_dump_json().encode(), revision
+            )
+        return written is not None
 
     async def purge(self, job: Job) -> None:
         """Removes the job's message from its stream, where it is."""

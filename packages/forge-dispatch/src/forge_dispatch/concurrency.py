@@ -12,6 +12,9 @@ Item = TypeVar("Item")
 async def for_each(items: Collection[Item], operation: Callable[[Item], Awaitable[None]], concurrency: int) -> None:
     """Awaits `operation(item)` for all items, started in their order; the first error ends the rest and is raised."""
     waiting = iter(items)
+    if len(items) == 1:
+        await _drain(waiting, operation)
+        return
     failure: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -7,6 +7,7 @@ takes, that is a third of what the worker spends on it.
 import asyncio
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
@@ -51,19 +52,28 @@ class Requests:
             raise nats.errors.NoRespondersError
         return message
 
-    async def compare_and_set(self, bucket: str, key: str, data: bytes, revision: int) -> int | None:
-        """Write a KV entry over `revision` (0: there is none), and its new revision; `None` where another one is the last.
+    async def write(self, subject: str, data: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Send a message that a stream keeps; its acknowledgement: `stream`, `seq`, and `duplicate` where it had it before.
 
         Raises as `send` does, and `nats.js.errors.APIError` where JetStream refuses.
         """
+        answer: dict[str, Any] = json.loads((await self.send(subject, data, headers)).data)
+        if "error" in answer:
+            raise APIError.from_error(answer["error"])
+        return answer
+
+    async def compare_and_set(self, bucket: str, key: str, data: bytes, revision: int) -> int | None:
+        """Write a KV entry over `revision` (0: there is none), and its new revision; `None` where another one is the last.
+
+        Raises as `write` does.
+        """
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
-        answer = json.loads((await self.send(f"$KV.{bucket}.{key}", data, headers)).data)
-        error = answer.get("error")
-        if error is None:
-            return int(answer["seq"])
-        if error.get("err_code") == WRONG_LAST_SEQUENCE:
-            return None
-        raise APIError.from_error(error)
+        try:
+            return int((await self.write(f"$KV.{bucket}.{key}", data, headers))["seq"])
+        except APIError as error:
+            if error.err_code == WRONG_LAST_SEQUENCE:
+                return None
+            raise
 
     async def _subscribe(self) -> None:
         async with self._subscribing:

@@ -12,6 +12,8 @@ from forge_sdk.errors import AuthenticationError, ErrorCode, PlatformError, Tran
 Result = TypeVar("Result")
 CHUNK = 1 << 20
 MAX_DELETED = 1000
+LARGEST_REQUEST = 256 * 2**20
+"""Bytes of a file that is sent in one request; larger ones are sent in parts."""
 """Keys that S3 deletes in one request."""
 NOT_FOUND = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 REFUSED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
@@ -89,7 +91,15 @@ class S3ObjectStore:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         arguments = {"ContentType": content_type, "Metadata": dict(metadata or {})}
-        await self._call(key, lambda client: client.upload_file(str(path), self._bucket, key, ExtraArgs=arguments))
+
+        def upload(client: Any) -> None:
+            from boto3.s3.transfer import TransferConfig
+
+            # Servers that keep parts as files copy all of them at the end: below this size that costs more than it brings.
+            transfer = TransferConfig(multipart_threshold=LARGEST_REQUEST)
+            client.upload_file(str(path), self._bucket, key, ExtraArgs=arguments, Config=transfer)
+
+        await self._call(key, upload)
 
     async def metadata(self, key: str) -> Mapping[str, str]:
         found: dict[str, str] = await self._call(

@@ -10,6 +10,7 @@ from forge_sdk import telemetry
 from forge_sdk.configuration import WorkerConfiguration, load
 from forge_sdk.errors import ConfigurationError, PlatformError
 from forge_sdk.logging import configure_logging
+from forge_worker.collector import settle
 from forge_worker.service import WorkerService
 
 EXIT_FAILED, EXIT_CONFIGURATION, EXIT_UNREACHABLE = 1, 2, 3
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         configuration = load(WorkerConfiguration, options.config)
         configure_logging(configuration.log, "worker")
         telemetry.configure("forge-worker")
+        settle()
         _run(configuration)
     except PlatformError as error:
         sys.stderr.write(f"forge-worker: {error.message}\n")

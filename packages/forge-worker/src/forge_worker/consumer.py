@@ -86,9 +86,11 @@ class PoolConsumer:
             self._stale = True
         if self._stale:
             await self._subscribe()
-        wanted = self._slots - len(self._tasks) - self._demand
-        if wanted > 0 and self._subscription is not None and self._connection.is_connected:
-            await self._request(wanted)
+        free = self._slots - len(self._tasks)
+        # What is asked for is enough until half of it came: with many slots free not each job takes a request of its own.
+        is_low = self._demand * 2 <= free and self._demand < free
+        if is_low and self._subscription is not None and self._connection.is_connected:
+            await self._request(free - self._demand)
 
     async def _subscribe(self) -> None:
         await self._unsubscribe()

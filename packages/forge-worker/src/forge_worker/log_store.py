@@ -90,7 +90,7 @@ class LogStore:
         await self._storage.put_file(self._key, Path(self._spool.name), content_type=CONTENT_TYPE, metadata=owner)
 
     async def _write_segment(self) -> None:
-        data, offset = bytes(self._pending[:LARGEST_SEGMENT]), self._written
+        data, offset = bytes(memoryview(self._pending)[:LARGEST_SEGMENT]), self._written
         # Bookkeeping before the first await: a cancelled flush must not write the same bytes twice.
         del self._pending[: len(data)]
         self._written += len(data)

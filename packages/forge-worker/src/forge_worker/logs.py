@@ -16,7 +16,7 @@ from forge_worker.log_store import LogStore
 
 LIVE_INTERVAL_S = 0.05
 LIVE_BYTES = 64 * 1024
-MAX_UNSENT = 4 * 2**20
+MAX_UNSENT = 8 * 2**20
 FULL_BYTES = 2**20
 """With this much unsent data the next message is not waited for."""
 TAIL_BYTES = 8192
@@ -104,7 +104,7 @@ class StepLog:
     def _append(self, data: bytes) -> None:
         if not data:
             return
-        self._tail = (self._tail + data)[-TAIL_BYTES:]
+        self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
         if self._truncated:
             return
         room = self._limit - self._size

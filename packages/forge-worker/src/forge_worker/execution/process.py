@@ -1,11 +1,13 @@
 """Runs a program in its own session and ends everything it started."""
 
 import asyncio
+import fcntl
 import os
 import shutil
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +17,9 @@ from forge_sdk.logging import get_logger
 from forge_worker.execution.process_tree import MARKER, ProcessTree, new_marker
 
 Sink = Callable[[bytes], Awaitable[None]]
-CHUNK = 64 * 1024
+CHUNK = 256 * 1024
+PIPE_BYTES = 2**20
+"""What a program may print before the worker has to read: with the usual 64 KB, programs that print much wait for each read."""
 TAIL_BYTES = 8192
 GRACE_S = 5.0
 STRAGGLER_GRACE_S = 1.0
@@ -93,7 +97,7 @@ class _Pipe:
     async def pump(self, sink: Sink | None, tail: bytearray) -> None:
         try:
             while chunk := await self._reader.read(CHUNK):
-                tail += chunk
+                tail += chunk[-TAIL_BYTES:]
                 del tail[:-TAIL_BYTES]
                 if sink is not None:
                     await sink(chunk)
@@ -106,6 +110,9 @@ class _Pipe:
 
 async def _pipe() -> tuple[_Pipe, int]:
     read_end, write_end = os.pipe()
+    with suppress(OSError, AttributeError):
+        # Linux only, and refused to users who have many pipes; then it stays as small as it is.
+        fcntl.fcntl(read_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=CHUNK)
     transport, _ = await loop.connect_read_pipe(
