@@ -60,7 +60,16 @@ async def test_an_object_that_something_else_put_there_is_compared_by_content(sh
     assert response.files[0].state == "identical"
 
 
-async def test_large_files_go_in_parts_with_flat_memory(shelf):
+@pytest.fixture(params=["one request", "parts"])
+def requests(request, monkeypatch):
+    from forge_publisher_s3 import uploads
+
+    if request.param == "parts":
+        monkeypatch.setattr(uploads, "ONE_REQUEST", uploads.PART)
+
+
+@pytest.mark.usefixtures("requests")
+async def test_large_files_are_sent_with_flat_memory(shelf):
     from forge_publisher_s3.uploads import PART
 
     data = bytes(range(256)) * (PART // 256) * 12 + b"end"
@@ -77,6 +86,7 @@ async def test_large_files_go_in_parts_with_flat_memory(shelf):
         await shelf.publish(shelf.stage("big.zip", data[:-1] + b"D"))
 
 
+@pytest.mark.usefixtures("requests")
 async def test_a_file_that_changed_after_the_build_is_not_published(shelf):
     from forge_publisher_s3.uploads import PART
 
@@ -93,10 +103,10 @@ async def test_several_files_resume_where_they_were(shelf, intercept):
     files = [shelf.stage("one.zip", b"1"), shelf.stage("two.zip", b"2")]
     fails = [True]
 
-    def put(original, bucket, key, content, **options):
+    def put(original, bucket, key, content, body, **options):
         if key.endswith("two.zip") and fails[0]:
             raise PlatformError("stopped")
-        return original(bucket, key, content, **options)
+        return original(bucket, key, content, body, **options)
 
     intercept("put", put)
     with pytest.raises(PlatformError):
@@ -165,12 +175,13 @@ async def test_a_store_that_is_down_is_a_passing_failure(shelf, make_s3_server):
     assert "can't be reached" in (await shelf.preflight())[0]
 
 
-async def test_cancellation_ends_an_upload_between_its_parts(shelf, monkeypatch):
+@pytest.mark.usefixtures("requests")
+async def test_cancellation_ends_an_upload(shelf, monkeypatch):
     from forge_publisher_s3 import uploads
 
     file = shelf.stage("big.zip", b"x" * (uploads.PART * 8))
     started, ended = asyncio.Event(), asyncio.Event()
-    loop, original = asyncio.get_running_loop(), uploads._store_in_parts
+    loop, original = asyncio.get_running_loop(), uploads._store
 
     def observed(*args, **kwargs):
         loop.call_soon_threadsafe(started.set)
@@ -179,7 +190,7 @@ async def test_cancellation_ends_an_upload_between_its_parts(shelf, monkeypatch)
         finally:
             loop.call_soon_threadsafe(ended.set)
 
-    monkeypatch.setattr(uploads, "_store_in_parts", observed)
+    monkeypatch.setattr(uploads, "_store", observed)
     task = asyncio.create_task(shelf.publish(file))
     await asyncio.wait_for(started.wait(), 10)
     task.cancel()

@@ -100,10 +100,10 @@ async def test_a_crash_at_any_write_is_made_good_by_the_next_try(shelf, intercep
 async def test_what_a_crashed_release_left_goes_with_the_next_release(shelf, intercept):
     fails = [True]
 
-    def put(original, bucket, key, content, **options):
+    def put(original, bucket, key, content, body, **options):
         if key.endswith("index.html") and fails[0]:
             raise PlatformError("crash")
-        return original(bucket, key, content, **options)
+        return original(bucket, key, content, body, **options)
 
     intercept("put", put)
     with pytest.raises(PlatformError):
@@ -127,7 +127,7 @@ async def test_two_releases_at_once_leave_one_whole_site(shelf, intercept):
     other = [True]
     seen = []
 
-    def put(original, bucket, key, content, **options):
+    def put(original, bucket, key, content, body, **options):
         if other[0]:
             other[0] = False
             from forge_publisher_s3.bucket import Bucket
@@ -139,7 +139,7 @@ async def test_two_releases_at_once_leave_one_whole_site(shelf, intercept):
             shelf.client.put_object(Bucket=shelf.bucket, Key=f"{KEY}index.html", Body=b"later")
             site.finish(claimed, release, ["index.html"])
             seen.append(True)
-        return original(bucket, key, content, **options)
+        return original(bucket, key, content, body, **options)
 
     intercept("put", put)
     with pytest.raises(AlreadyExists):

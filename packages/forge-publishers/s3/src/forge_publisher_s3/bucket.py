@@ -128,10 +128,10 @@ class Bucket:
             found = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix, MaxKeys=1)
             return not found.get("KeyCount", len(found.get("Contents", [])))
 
-    def put(self, key: str, content: Content, *, only_new: bool) -> None:
-        """Store a small file in one request; the server checks its SHA-256. With `only_new`, `ChangedError` where the key is taken."""
+    def put(self, key: str, content: Content, body: IO[bytes], *, only_new: bool) -> None:
+        """Store `body`, the file of `content`, in one request; the server checks its SHA-256. With `only_new`, `ChangedError` where the key is taken."""
         condition = {"IfNoneMatch": "*"} if only_new else {}
-        with self.translated(key), content.path.open("rb") as body:
+        with self.translated(key):
             self.client.put_object(
                 Bucket=self.name,
                 Key=key,

@@ -1,10 +1,12 @@
-"""Uploads: small files in one request, large ones in parts, each part checked by the server. Blocking, memory stays flat."""
+"""Uploads: most files in one request, very large ones in parts, each request checked by the server. Blocking, memory stays flat."""
 
 import base64
 import hashlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -14,6 +16,8 @@ from forge_publisher_s3.bucket import Bucket, ChangedError, Content
 from forge_sdk.errors import AlreadyExists, ErrorCode, PlatformError, TransientError
 from forge_sdk.models.statuses import PublicationState
 
+ONE_REQUEST = 128 * 2**20
+"""Bytes of a file that is sent in one request: servers that keep parts as files copy all of them at the end."""
 PART = 8 * 2**20
 MAX_PARTS = 10_000
 PARALLEL = 4
@@ -30,10 +34,24 @@ class Part:
     stop: Event
 
 
+class StoppableFile(io.FileIO):
+    """A file whose reading ends with `TransientError` once the event is set."""
+
+    def __init__(self, path: Path, stop: Event) -> None:
+        super().__init__(path)
+        self._stop = stop
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `io.FileIO.read`."""
+        if self._stop.is_set():
+            raise TransientError("the upload was cancelled")
+        return super().read(-1 if size is None else size) or b""
+
+
 def create(bucket: Bucket, key: str, content: Content, stop: Event) -> PublicationState:
     """Make sure that `key` holds `content`, without ever replacing anything.
 
-    `published` or, where it was there, `identical`. Raises `AlreadyExists` where it holds something else. `stop` ends an upload between parts.
+    `published` or, where it was there, `identical`. Raises `AlreadyExists` where it holds something else. `stop` ends an upload.
     """
     existing = bucket.digest_of(key)
     if existing is None:
@@ -60,8 +78,10 @@ def replace(bucket: Bucket, key: str, content: Content, stop: Event) -> None:
 
 
 def _store(bucket: Bucket, key: str, content: Content, stop: Event, *, only_new: bool) -> None:
-    if content.size <= PART:
-        bucket.put(key, content, only_new=only_new)
+    if content.size <= ONE_REQUEST:
+        _check(content, _digest(content, stop))
+        with StoppableFile(content.path, stop) as body:
+            bucket.put(key, content, body, only_new=only_new)
     else:
         _store_in_parts(bucket, key, content, stop, only_new=only_new)
 
@@ -98,9 +118,13 @@ def _parts(bucket: Bucket, target: dict[str, str], content: Content, stop: Event
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    _check(content, digest)
+    return done
+
+
+def _check(content: Content, digest: str) -> None:
     if digest != content.digest:
         raise PlatformError(f"{content.path.name} has changed since it was built", code=ErrorCode.OUTPUT_INVALID)
-    return done
 
 
 def _digest(content: Content, stop: Event) -> str:
