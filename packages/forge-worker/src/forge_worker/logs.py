@@ -16,7 +16,7 @@ from forge_worker.log_store import LogStore
 
 LIVE_INTERVAL_S = 0.05
 LIVE_BYTES = 64 * 1024
-MAX_UNSENT = 8 * 2**20
+MAX_UNSENT = 4 * 2**20
 FULL_BYTES = 2**20
 """With this much unsent data the next message is not waited for."""
 TAIL_BYTES = 8192
@@ -134,6 +134,8 @@ class StepLog:
         self._sent.set()
         for start in range(0, len(data), LIVE_BYTES):
             await self._publish(offset + start, data[start : start + LIVE_BYTES], {})
+        # The store has its own: megabytes need not be held twice while a segment is on its way.
+        del data
         await self._store.flush(time.monotonic())
 
     async def _publish(self, offset: int, data: bytes, headers: dict[str, str]) -> None:
