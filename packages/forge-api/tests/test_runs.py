@@ -5,6 +5,7 @@ import pytest
 
 from forge_api.engine.port import RunPlan
 from forge_sdk.errors import ErrorCode, PlatformError
+from forge_sdk.models.api import RunSummary
 from forge_sdk.models.statuses import RunStatus
 
 OTHER_SHA = "f" * 40
@@ -19,6 +20,26 @@ async def test_a_new_run_is_pending_and_goes_to_the_engine(client, create_run, s
     run = await client.create_run(create_run(branch="main", trigger_type="push"))
     assert (run.status, run.attempt, run.triggered_by, run.branch) == (RunStatus.PENDING, 1, "alice", "main")
     assert services.engine.submitted == [RunPlan(run.id)]
+
+
+async def test_what_is_told_of_a_new_run_is_the_run(client, create_run, database):
+    first = await client.create_run(create_run(branch="main", trigger_type="push"))
+    await set_status(database, first, "success")
+    run = await client.create_run(create_run(tag="v1", trigger_type="tag"))
+    assert (run.attempt, run.based_on) == (2, first.id)
+    told = await database.fetch_value("select data from event_outbox order by sequence desc limit 1")
+    assert told.keys() == run.model_dump(mode="json").keys()
+    assert RunSummary.model_validate(told) == run
+    audited = (await client.audit(subject=f"run/{run.id}")).items[0].after
+    assert audited == {
+        "repository": "acme/shop",
+        "commit_sha": run.commit_sha,
+        "branch": None,
+        "tag": "v1",
+        "attempt": 2,
+        "trigger_type": "tag",
+        "based_on": str(first.id),
+    }
 
 
 async def test_the_same_commit_gives_the_same_run_and_submits_nothing_again(http, bearer, create_run, services):

@@ -1,6 +1,7 @@
 """The process: opens what the API needs, serves, and stops in order."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -101,6 +102,9 @@ async def serve(configuration: ApiConfiguration, *, apply_migrations: bool = Fal
         services = opening.result()
         relay = await stack.enter_async_context(_relaying(services))
         await stack.enter_async_context(_listening(services))
+        # What was loaded stays: a collection that walks through all of it would hold requests up.
+        gc.collect()
+        gc.freeze()
         await _stopped_before(relay, stop)
         _logger.info("stopping")
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import JsonValue
 
-from forge_api.database import rate_limits, repositories
+from forge_api.database import audit, outbox, rate_limits, repositories
 from forge_api.database.origin import Origin
 from forge_api.database.pool import Connection
 from forge_api.database.rate_limits import Budget
@@ -159,7 +159,14 @@ def unknown(run_id: UUID) -> PlatformError:
     return PlatformError(f"run {run_id} does not exist", code=ErrorCode.NOT_FOUND, component="api")
 
 
-def audited(run: RunSummary) -> dict[str, JsonValue]:
+async def tell_created(connection: Connection, origin: Origin, run: RunSummary, **more: JsonValue) -> None:
+    """The event and the audit event of a new run, which says `more`; `get_or_create` has told its own already."""
+    subject, data = f"run/{run.id}", run.model_dump(mode="json")
+    await outbox.record(connection, "pipeline.run.created", subject, data, trace=origin.trace)
+    await audit.record(connection, origin, "run.created", subject, after={**_audited(run), **more})
+
+
+def _audited(run: RunSummary) -> dict[str, JsonValue]:
     """What an audit event says of a new run."""
     return {
         "repository": run.repository,
@@ -190,7 +197,7 @@ def _arguments(body: CreateRun, origin: Origin, budget: Budget) -> tuple[object,
     )
     context: JsonValue = body.github_context.model_dump(mode="json") if body.github_context else None
     asked = (run.id, owner, name, body.commit_sha, branch, tag, body.ref, body.trigger_type.value)
-    told = (uuid7(), run.model_dump(mode="json"), uuid7(), origin.request_id, origin.trace_id, audited(run))
+    told = (uuid7(), run.model_dump(mode="json"), uuid7(), origin.request_id, origin.trace_id, _audited(run))
     limit = (budget.key, budget.cost(1), rate_limits.WINDOW)
     return (*asked, origin.actor, context, origin.trace, body.retry, *told, *limit)
 

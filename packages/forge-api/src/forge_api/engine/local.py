@@ -116,7 +116,7 @@ class LocalEngine:
 
     async def status(self, run_id: UUID) -> RunStatus:
         """The status of a run; `not_found` where it does not exist."""
-        found = await self._database.read(lambda connection: runs.summary(connection, run_id))
+        found = await self._database.look(lambda connection: runs.summary(connection, run_id))
         return found.status
 
     async def cancel(self, run_id: UUID) -> None:
@@ -129,8 +129,8 @@ class LocalEngine:
     async def resume(self) -> None:
         """Lead: go on with all runs and deployments that have not ended."""
         self._leads = True
-        active = await self._database.read(executions.active)
-        pending = await self._database.read(deployments.pending)
+        active = await self._database.look(executions.active)
+        pending = await self._database.look(deployments.pending)
         for run_id in active:
             await self.submit(RunPlan(run_id))
         for deployment_id in pending:
@@ -150,7 +150,7 @@ class LocalEngine:
         task.add_done_callback(lambda _: self._tasks.pop(id, None))
 
     async def _carry_out_run(self, run_id: UUID) -> None:
-        run = await self._database.read(lambda connection: executions.facts(connection, run_id))
+        run = await self._database.look(lambda connection: executions.facts(connection, run_id))
         try:
             with span("run", parent=run.source.trace, attributes={"run": str(run.id)}):
                 traced = run.traced(traceparent())

@@ -14,7 +14,7 @@ async def reused_document(run: RunFacts, database: Database, outputs: Outputs) -
     if run.based_on is None:
         return None
     based_on = run.based_on
-    base = await database.read(lambda connection: executions.facts(connection, based_on))
+    base = await database.look(lambda connection: executions.facts(connection, based_on))
     if base.discovery_ref is None:
         return None
     try:

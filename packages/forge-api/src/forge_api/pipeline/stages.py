@@ -61,7 +61,7 @@ class Stages:
     async def _plan(self, run_id: UUID, stage: Stage, query: StageQuery) -> StageJobs:
         if stage is Stage.DEPLOYMENT and query.deployment is not None:
             return await self._execution.stage(query.deployment)
-        run = await self._means.database.read(lambda connection: executions.facts(connection, run_id))
+        run = await self._means.database.look(lambda connection: executions.facts(connection, run_id))
         ended = await self._ended(run, stage, query)
         if ended is not None:
             return ended
@@ -77,7 +77,7 @@ class Stages:
         if body.stage is Stage.DEPLOYMENT and body.deployment is not None:
             await self._execution.record(body.deployment, body.result)
             return
-        run = await self._means.database.read(lambda connection: executions.facts(connection, run_id))
+        run = await self._means.database.look(lambda connection: executions.facts(connection, run_id))
         if body.stage is Stage.DISCOVERY:
             await self._record_discovery(run, body.result)
         elif body.stage is Stage.RELEASE and body.project is not None:
@@ -90,7 +90,7 @@ class Stages:
             await self._recorder(run).cancelled()
         elif not run.status.finished:
             return None
-        summary = await self._means.database.read(lambda connection: runs.summary(connection, run.id))
+        summary = await self._means.database.look(lambda connection: runs.summary(connection, run.id))
         if summary.status is RunStatus.SUCCESS:
             return None if stage is Stage.RELEASE else succeeded(stage)
         if summary.status is RunStatus.CANCELLED:
@@ -117,7 +117,7 @@ class Stages:
             await self._recorder(run).keep_plan(document, key)
         else:
             document = await self._document(run)
-        groups = await self._means.database.read(lambda connection: executions.groups(connection, run.id))
+        groups = await self._means.database.look(lambda connection: executions.groups(connection, run.id))
         released = [project.name for project in planner.released_projects(document, run)]
         return succeeded(Stage.DISCOVERY, groups=groups, releases=released, projects=len(document.projects))
 
@@ -172,7 +172,7 @@ class Stages:
         return await self._means.outputs.load(run.discovery_ref, DiscoveryDocument)
 
     async def _tasks(self, run: RunFacts, group: int | None) -> list[TaskRow]:
-        tasks = await self._means.database.read(lambda connection: executions.tasks(connection, run.id))
+        tasks = await self._means.database.look(lambda connection: executions.tasks(connection, run.id))
         return [task for task in tasks if task.group == group]
 
     def _recorder(self, run: RunFacts) -> Recorder:

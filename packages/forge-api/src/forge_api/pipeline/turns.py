@@ -47,7 +47,7 @@ class Turns:
 
     async def base(self) -> UUID | None:
         """The run that this one is based on, while it has not ended."""
-        return await self._database.read(self._active_base)
+        return await self._database.look(self._active_base)
 
     async def on_branch(self, document: DiscoveryDocument) -> None:
         """Cancel the older runs that this one replaces, or wait until they have ended. Raises `RunCancelled`."""
@@ -74,15 +74,15 @@ class Turns:
             return None
         if self._run.source.git.branch is None or planner.concurrency(self._run, document) != "queue":
             return None
-        return await self._database.read(self._ahead)
+        return await self._database.look(self._ahead)
 
     async def _wait(self, find: Callable[[Connection], Awaitable[UUID | None]]) -> None:
         noted: UUID | None = None
         while True:
             pulse = self._ends.pulse()
-            if await self._database.read(lambda connection: executions.cancel_requested(connection, self._run.id)):
+            if await self._database.look(lambda connection: executions.cancel_requested(connection, self._run.id)):
                 raise RunCancelled
-            other = await self._database.read(find)
+            other = await self._database.look(find)
             if other != noted:
                 await self._note(other)
                 noted = other

@@ -156,14 +156,14 @@ class Walk:
             await self._deploy(release_id, self._run)
 
     async def _groups(self) -> list[int]:
-        return await self._database.read(lambda connection: executions.groups(connection, self._run.id))
+        return await self._database.look(lambda connection: executions.groups(connection, self._run.id))
 
     async def _tasks(self, group: int) -> list[TaskRow]:
-        tasks = await self._database.read(lambda connection: executions.tasks(connection, self._run.id))
+        tasks = await self._database.look(lambda connection: executions.tasks(connection, self._run.id))
         return [task for task in tasks if task.group == group]
 
     async def _stop_if_cancelled(self) -> None:
-        if await self._database.read(lambda connection: executions.cancel_requested(connection, self._run.id)):
+        if await self._database.look(lambda connection: executions.cancel_requested(connection, self._run.id)):
             raise RunCancelled
 
 

@@ -15,7 +15,9 @@ create function canonical_json(value jsonb) returns text language plpgsql immuta
 begin
     if jsonb_typeof(value) = 'object' then
         return '{' || coalesce((
-            select string_agg(to_json(entry.key)::text || ':' || canonical_json(entry.value), ',' order by entry.key collate "C")
+            select string_agg(
+                to_json(entry.key)::text || ':' || case when jsonb_typeof(entry.value) in ('object', 'array')
+                    then canonical_json(entry.value) else entry.value::text end, ',' order by entry.key collate "C")
             from jsonb_each(value) entry), '') || '}';
     elsif jsonb_typeof(value) = 'array' then
         return '[' || coalesce((

@@ -2,7 +2,6 @@
 
 import re
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -10,7 +9,6 @@ from pydantic import JsonValue
 from forge_api.database import (
     attempts,
     audit,
-    outbox,
     projects,
     release_runs,
     release_view,
@@ -49,7 +47,7 @@ async def create(call: Call) -> Answer:
             connection, repository_id, body.commit_sha, request, call.origin
         )
         if created:
-            await _tell_run(connection, call, run)
+            await runs.tell_created(connection, call.origin, run, stage="release")
     await call.services.engine.submit(RunPlan(run.id))
     return _accepted(run, body.project)
 
@@ -66,7 +64,7 @@ async def retry(call: Call) -> Answer:
         else:
             run, created = await _go_on(connection, call, path, rebuild=body.rebuild)
         if created:
-            await _tell_run(connection, call, run)
+            await runs.tell_created(connection, call.origin, run, stage="release")
     await call.services.engine.submit(RunPlan(run.id))
     return _accepted(run, path.project)
 
@@ -148,19 +146,6 @@ async def _require_free(
                 code=ErrorCode.CONFLICT,
                 component="releases",
             )
-
-
-async def _tell_run(connection: Connection, call: Call, run: RunSummary) -> None:
-    data: dict[str, Any] = run.model_dump(mode="json")
-    subject = f"run/{run.id}"
-    await outbox.record(connection, "pipeline.run.created", subject, data, trace=call.origin.trace)
-    after: dict[str, JsonValue] = {
-        "repository": run.repository,
-        "commit_sha": run.commit_sha,
-        "attempt": run.attempt,
-        "stage": "release",
-    }
-    await audit.record(connection, call.origin, "run.created", subject, after=after)
 
 
 def _existing(release: Release) -> RequestedRelease:

@@ -3,9 +3,7 @@
 from http import HTTPStatus
 from uuid import UUID
 
-from forge_api.database import audit, outbox, run_view, runs
-from forge_api.database.origin import Origin
-from forge_api.database.pool import Connection
+from forge_api.database import audit, run_view, runs
 from forge_api.database.runs import RunFilter
 from forge_api.engine.port import RunPlan
 from forge_api.web.call import Answer, Call
@@ -46,7 +44,7 @@ async def retry(call: Call) -> Answer:
         run, created = await runs.retry(connection, run_id, call.origin, failed=body.failed)
         if created:
             await call.services.limits.run_created(connection, run.repository)
-            await _tell(connection, call.origin, run)
+            await runs.tell_created(connection, call.origin, run)
     return await _started(call, run, created=created)
 
 
@@ -79,12 +77,6 @@ async def cancel(call: Call) -> Answer:
         await call.services.engine.cancel(run_id)
     async with call.services.database.connection() as connection:
         return Answer(await runs.summary(connection, run_id))
-
-
-async def _tell(connection: Connection, origin: Origin, run: RunSummary) -> None:
-    subject, data = f"run/{run.id}", run.model_dump(mode="json")
-    await outbox.record(connection, "pipeline.run.created", subject, data, trace=origin.trace)
-    await audit.record(connection, origin, "run.created", subject, after=runs.audited(run))
 
 
 async def _started(call: Call, run: RunSummary, *, created: bool) -> Answer:
