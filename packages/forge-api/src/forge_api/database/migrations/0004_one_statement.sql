@@ -124,6 +124,7 @@ create function create_run(
 declare
     repository uuid;
     base uuid;
+    number integer;
     wait double precision;
     changed jsonb;
 begin
@@ -133,6 +134,9 @@ begin
     end if;
     -- Two requests at once may choose one attempt number; the loser sees the winner's row the next time.
     for tried in 1..5 loop
+        -- Taken before looking: a run that is stored after this has the number, so that the insert below finds it.
+        select coalesce(max(r.attempt), 0) + 1 into number from pipeline_runs r
+        where r.repository_id = repository and r.commit_sha = sha;
         -- The newest attempt is looked for among those of the same event: a tag, or another branch, is an attempt of
         -- its own, which is based on the newest attempt of any event.
         select r.* into run from pipeline_runs r
@@ -155,8 +159,7 @@ begin
         insert into pipeline_runs as r (id, repository_id, commit_sha, branch, tag, ref, trigger_type, triggered_by,
                                         github_context, trace, request_id, based_on, attempt)
         values (run_id, repository, sha, run_branch, run_tag, run_ref, run_trigger, actor, context, traceparent,
-                request, base, 1 + coalesce((select max(n.attempt) from pipeline_runs n
-                              where n.repository_id = repository and n.commit_sha = sha), 0))
+                request, base, number)
         on conflict on constraint pipeline_runs_commit_attempt_key do nothing
         returning r.* into run;
         if found then
