@@ -45,6 +45,7 @@ ACCESS = {
     ("GET", "/v1/environments"): READ,
     ("GET", "/v1/plugins"): READ,
     ("POST", "/v1/internal/statuses"): {"service-account"},
+    ("PUT", "/v1/internal/leases"): {"service-account"},
     ("PUT", "/v1/internal/attempts/{release_id}/publications"): {"service-account"},
     ("PUT", "/v1/internal/attempts/{release_id}/state"): {"service-account"},
     ("PUT", "/v1/internal/plugins/{service}"): {"service-account"},

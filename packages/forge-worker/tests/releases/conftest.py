@@ -71,14 +71,26 @@ class PlatformApi:
 
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     stale: bool = False
+    leases: list[tuple[str, int]] = field(default_factory=list)
+    leased_elsewhere: int = 0
+    """So many requests for a lease come too early."""
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json()
+        if request.path.endswith("/leases"):
+            return web.json_response({"held": self._lease(body)})
         self.requests.append((request.path.rpartition("/")[2], body))
         if self.stale:
             error = {"error": {"code": "stale_token", "message": "a newer delivery of this job exists"}}
             return web.json_response(error, status=409)
         return web.json_response({})
+
+    def _lease(self, body: dict[str, Any]) -> bool:
+        if body["seconds"] and self.leased_elsewhere:
+            self.leased_elsewhere -= 1
+            return False
+        self.leases.append((body["subject"], body["seconds"]))
+        return bool(body["seconds"])
 
     @property
     def states(self) -> list[str]:
@@ -104,6 +116,7 @@ def platform_api() -> PlatformApi:
 async def api(platform_api: PlatformApi) -> AsyncIterator[ApiClient]:
     application = web.Application()
     application.router.add_route("PUT", "/v1/internal/attempts/{release}/{kind}", platform_api.handle)
+    application.router.add_route("PUT", "/v1/internal/leases", platform_api.handle)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -43,6 +43,8 @@ async def test_an_artifact_is_built_sealed_and_published(jobs, shelf, platform_a
         ("one", "tool.zip"): ["planned", "published"],
         ("two", "tool.zip"): ["planned", "published"],
     }
+    image = output.artifact.tracking_oci_uri
+    assert platform_api.leases == [(image, 600), (image, 0)] * 2
     repository, image = await _tracking(jobs, output)
     assert repository.endswith("/acme/shop/api/tool")
     tracking = unpack_tracking(image)
@@ -90,6 +92,22 @@ async def test_a_crash_at_any_checkpoint_changes_nothing_in_the_end(jobs, observ
     assert set(shelf.writes.values()) == {1}
     assert shelf.content["one", "a.zip"] == output.artifact.digest
     assert output.artifact.publishers[0].succeeded
+
+
+async def test_another_writer_of_the_referrers_is_waited_for(jobs, platform_api, monkeypatch):
+    monkeypatch.setattr("forge_worker.leases.POLL_S", 0.01)
+    platform_api.leased_elsewhere = 3
+    output = await jobs.run(ArtifactHandler(), jobs.artifact("one"))
+    assert (output.artifact.publishers[0].uri, platform_api.leased_elsewhere) == ("shelf://one", 0)
+
+
+async def test_another_writer_that_does_not_end_is_an_error_that_may_pass(jobs, platform_api, shelf, monkeypatch):
+    monkeypatch.setattr("forge_worker.leases.POLL_S", 0.01)
+    monkeypatch.setattr("forge_worker.leases.WAIT_S", 0.05)
+    platform_api.leased_elsewhere = 10**6
+    with pytest.raises(TransientError, match="other jobs have been writing referrers of"):
+        await jobs.run(ArtifactHandler(), jobs.artifact("one"))
+    assert shelf.content == {}
 
 
 @pytest.mark.usefixtures("no_sbom")

@@ -60,6 +60,15 @@ WORKER_ROUTES = (
     ),
     Route(
         method="PUT",
+        path="/v1/internal/leases",
+        handler=internal.lease,
+        roles=SERVICES,
+        summary="Take, prolong or give back the lease on an image's referrers",
+        body=api.LeaseRequest,
+        answers={OK: api.LeaseAnswer},
+    ),
+    Route(
+        method="PUT",
         path="/v1/internal/attempts/{release_id}/publications",
         handler=internal.publications,
         roles=SERVICES,

@@ -198,6 +198,10 @@ class ApiClient:
         """Report statuses of tasks and steps."""
         await self._send("POST", "/v1/internal/statuses", None, body)
 
+    async def lease(self, body: api.LeaseRequest) -> bool:
+        """Take, prolong or give back the lease on an image's referrers; whether the job holds it now."""
+        return (await self._send("PUT", "/v1/internal/leases", api.LeaseAnswer, body)).held
+
     async def update_publications(self, release_id: UUID, body: api.LedgerUpdate) -> None:
         """Write rows of the publish ledger."""
         await self._send("PUT", f"/v1/internal/attempts/{release_id}/publications", None, body)

@@ -378,6 +378,21 @@ class StatusBatch(ClosedModel):
     steps: tuple[StepStatusUpdate, ...] = ()
 
 
+class LeaseRequest(ClosedModel):
+    """Body of `PUT /v1/internal/leases`: a job wants to write referrers of an image, `subject`, for so long; 0 gives the lease back."""
+
+    subject: str = Field(min_length=1, max_length=500)
+    job_id: UUID
+    token: int = Field(ge=0)
+    seconds: int = Field(ge=0, le=600)
+
+
+class LeaseAnswer(WireModel):
+    """Whether the job holds the lease now."""
+
+    held: bool
+
+
 class LedgerUpdate(ClosedModel):
     """Body of `PUT /v1/internal/attempts/{release id}/publications`: rows of the publish ledger under a fencing token."""
 

@@ -20,6 +20,7 @@ from forge_sdk.storage_keys import staging_prefix
 from forge_worker.checkpoints import Checkpoint, run_checkpoints
 from forge_worker.execution import ExecutionFacts, execution_environment
 from forge_worker.jobs import JobContext
+from forge_worker.leases import leased
 from forge_worker.ledger import Ledger
 from forge_worker.logs import StepLog
 from forge_worker.plugin_contexts import producer_context
@@ -29,7 +30,7 @@ from forge_worker.sbom import Sbom, make_sbom
 from forge_worker.sealing.awaiting import signature_awaited
 from forge_worker.sealing.copies import Built, SealedCopies
 from forge_worker.sealing.facts import sealed_facts
-from forge_worker.sealing.tracking import Sealed, check_sealed, seal
+from forge_worker.sealing.tracking import Sealed, check_sealed, seal, tracking_name
 from forge_worker.settings import validated
 from forge_worker.staging import job_folder
 from forge_worker.verification import VerifiedArtifact, verify_artifact
@@ -207,7 +208,8 @@ async def seal_artifact(state: ArtifactState) -> None:
         # Another build than the one that was sealed must not take the place of its copy.
         await check_sealed(services.registry, verified, facts, prefix=prefix)
     await state.copies.store(verified, built, state.context.job.commit_sha)
-    async with signature_awaited(state.context, state.payload.release_id):
+    image = tracking_name(facts, prefix)
+    async with signature_awaited(state.context, state.payload.release_id), leased(state.context, image):
         state.sealed = await seal(services.registry, services.signer, verified, facts, prefix=prefix, sbom=state.sbom)
     state.log.line(f"[forge] sealed as {state.sealed.uri}@{state.sealed.descriptor.digest}")
     await state.reached(AttemptState.SEALED)
@@ -242,8 +244,9 @@ async def attach(state: ArtifactState) -> None:
     """Record the published locations beside the tracking image."""
     rows = _set(state.ledger).rows()
     if rows:
-        services = state.context.services
-        await attach_publications(services.registry, services.signer, _set(state.sealed), rows)
+        services, sealed = state.context.services, _set(state.sealed)
+        async with leased(state.context, sealed.uri):
+            await attach_publications(services.registry, services.signer, sealed, rows)
 
 
 def _in_order(payload: ArtifactPayload, results: Iterable[PublisherResult]) -> tuple[PublisherResult, ...]:

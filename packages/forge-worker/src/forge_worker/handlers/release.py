@@ -23,6 +23,7 @@ from forge_worker.git.cache import CachedCommit
 from forge_worker.git.command import Git
 from forge_worker.images import push_signed
 from forge_worker.jobs import JobContext
+from forge_worker.leases import leased
 from forge_worker.logs import StepLog
 from forge_worker.sealing.awaiting import signature_awaited
 
@@ -108,9 +109,10 @@ async def push(state: ReleaseState) -> None:
     """Push the image by digest, sign it, then tag it with the commit."""
     services, image = state.context.services, _image(state)
     tag = release_tag(state.context.job.commit_sha)
-    async with signature_awaited(state.context, state.payload.release_id):
+    name = f"{state.repository}:{tag}"
+    async with signature_awaited(state.context, state.payload.release_id), leased(state.context, name):
         await push_signed(services.registry, services.signer, image, state.repository, tag=tag)
-    state.log.line(f"[forge] pushed {state.repository}:{tag}@{image.digest}")
+    state.log.line(f"[forge] pushed {name}@{image.digest}")
 
 
 def summarise(files: dict[str, bytes]) -> list[str]:

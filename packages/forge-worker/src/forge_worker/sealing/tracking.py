@@ -68,8 +68,7 @@ async def seal(
     Raises `AlreadyExists` where the commit has a tracking image of another artifact digest, `signing_failed` where it can't be
     signed; nothing is found under the tag then.
     """
-    repository = repository_path(prefix, facts.repository, facts.project, facts.artifact)
-    tag = tracking_tag(facts.commit)
+    repository, tag = _place(facts, prefix)
     image = await _existing(client, repository, tag, artifact)
     if image is None:
         image = await asyncio.to_thread(pack, artifact, facts, sbom)
@@ -85,8 +84,12 @@ async def seal(
 
 async def check_sealed(client: RegistryClient, artifact: VerifiedArtifact, facts: Facts, *, prefix: str) -> None:
     """Raise `AlreadyExists` where the commit was sealed with another artifact digest, before anything of it is touched."""
-    repository = repository_path(prefix, facts.repository, facts.project, facts.artifact)
-    await _existing(client, repository, tracking_tag(facts.commit), artifact)
+    await _existing(client, *_place(facts, prefix), artifact)
+
+
+def tracking_name(facts: Facts, prefix: str) -> str:
+    """`<repository>:<tag>` of the tracking image that `seal` makes."""
+    return ":".join(_place(facts, prefix))
 
 
 def pack(artifact: VerifiedArtifact, facts: Facts, sbom: Sbom | None) -> Image:
@@ -101,6 +104,10 @@ def pack(artifact: VerifiedArtifact, facts: Facts, sbom: Sbom | None) -> Image:
         spdx=sbom.spdx if sbom else None,
         syft=sbom.syft if sbom else None,
     )
+
+
+def _place(facts: Facts, prefix: str) -> tuple[str, str]:
+    return repository_path(prefix, facts.repository, facts.project, facts.artifact), tracking_tag(facts.commit)
 
 
 async def _push(client: RegistryClient, signer: Signer, image: Image, repository: str, tag: str) -> Sealed:

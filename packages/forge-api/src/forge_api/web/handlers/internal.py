@@ -5,9 +5,17 @@ from uuid import UUID
 
 from pydantic import Field
 
-from forge_api.database import plugins, reports
+from forge_api.database import leases, plugins, reports, tokens
 from forge_api.web.call import Answer, Call
-from forge_sdk.models.api import AttemptUpdate, LedgerUpdate, Plugins, RegisterPlugins, StatusBatch
+from forge_sdk.models.api import (
+    AttemptUpdate,
+    LeaseAnswer,
+    LeaseRequest,
+    LedgerUpdate,
+    Plugins,
+    RegisterPlugins,
+    StatusBatch,
+)
 from forge_sdk.models.base import ClosedModel
 
 DONE = Answer(status=HTTPStatus.NO_CONTENT)
@@ -30,6 +38,17 @@ async def statuses(call: Call) -> Answer:
     async with call.services.database.transaction() as connection:
         await reports.apply_statuses(connection, call.body_as(StatusBatch))
     return DONE
+
+
+async def lease(call: Call) -> Answer:
+    """Let one job at a time write the referrers of an image, under its fencing token."""
+    body = call.body_as(LeaseRequest)
+    async with call.services.database.transaction() as connection:
+        await tokens.require_newest(connection, body.job_id, body.token)
+        if body.seconds == 0:
+            await leases.give_back(connection, body.subject, body.job_id)
+            return Answer(LeaseAnswer(held=False))
+        return Answer(LeaseAnswer(held=await leases.take(connection, body.subject, body.job_id, body.seconds)))
 
 
 async def publications(call: Call) -> Answer:
