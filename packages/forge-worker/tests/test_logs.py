@@ -1,5 +1,7 @@
 """Logs of steps: masked, bounded, live, segmented while they grow and joined at the end."""
 
+import asyncio
+import resource
 import uuid
 
 import pytest
@@ -143,6 +145,43 @@ async def test_no_storage_fails_nothing(make_log):
     async with make_log(store=Away()) as log:
         log.line("unheard")
     assert not log.stored
+
+
+async def test_slow_storage_slows_nothing_down(make_log, storage, monkeypatch):
+    reached, go = asyncio.Event(), asyncio.Event()
+    put = storage.put
+
+    async def slow(key, data, **values):
+        reached.set()
+        await go.wait()
+        await put(key, data, **values)
+
+    monkeypatch.setattr(storage, "put", slow)
+    async with asyncio.timeout(30), make_log(limit=40_000_000) as log:
+        for _ in range(30):
+            await log.write(b"x" * 999_999 + b"\n")
+        await reached.wait()
+        go.set()
+    assert log.stored
+    assert len(await storage.get(KEY, limit=40_000_000)) == 30_000_000
+    assert await storage.list(f"{KEY}.part/") == []
+
+
+async def test_a_full_disk_cuts_the_log_with_a_notice(make_log, storage):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with make_log() as log:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        try:
+            for number in range(300):
+                await log.write(b"%-999d\n" % number)
+            await log._send()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    text = await storage.get(KEY, limit=200_000)
+    assert log.stored
+    assert text.startswith(b"0 ")
+    assert text.endswith(b"[log cut: the worker could not keep more of it: File too large]\n")
+    assert 90_000 < len(text) <= 100_000
 
 
 async def test_a_plugins_logger_writes_to_the_log(make_log, storage):

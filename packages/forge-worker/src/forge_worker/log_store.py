@@ -1,9 +1,11 @@
 """A log in object storage: segments while it grows, one object when it has ended."""
 
 import asyncio
+import contextlib
+import os
 import tempfile
+import time
 from pathlib import Path
-from typing import IO
 
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
@@ -14,6 +16,7 @@ SEGMENT_BYTES = 256 * 1024
 LARGEST_SEGMENT = 8 * 2**20
 """Of a program that prints faster than segments are stored, what has come meanwhile goes into one."""
 SEGMENT_AGE_S = 2.0
+SEGMENT_TICK_S = 0.25
 OWNER = "forge-token"
 """Metadata of a whole log: the fencing token of the job that stored it."""
 CONTENT_TYPE = "text/plain; charset=utf-8"
@@ -22,31 +25,48 @@ logger = get_logger(__name__)
 
 
 class LogStore:
-    """What is stored of one log by the job with the fencing token `token`."""
+    """What is stored of one log by the job with the fencing token `token`.
+
+    All of it is in a file of its own first, so that what is logged never waits for object storage.
+    """
 
     def __init__(self, storage: ObjectStore, key: str, token: int) -> None:
         self._storage, self._key, self._token = storage, key, token
-        self._pending = bytearray()
-        self._written = 0
+        self._spool = tempfile.NamedTemporaryFile(prefix="forge-log-", buffering=0)  # noqa: SIM115 - closed by `discard`
+        self._size = self._segmented = 0
         self._since: float | None = None
-        self._spool: IO[bytes] | None = None
+        self._grown = asyncio.Event()
+        self._closing = self._full = False
 
     def append(self, data: bytes) -> None:
-        """Take over `data`; `flush` and `close` store it."""
-        self._pending += data
+        """Take over `data`; `keep_segments` and `close` store it."""
+        if not data or self._full:
+            return
+        left = memoryview(data)
+        try:
+            while left:
+                written = self._spool.write(left)
+                self._size, left = self._size + written, left[written:]
+        except OSError as error:
+            self._cut(error)
+        self._since = self._since or time.monotonic()
+        if self._size - self._segmented >= SEGMENT_BYTES:
+            self._grown.set()
 
-    def due_in(self, now: float) -> float | None:
-        """Seconds until a segment has to be written although it is small; `None` where nothing waits."""
-        return None if self._since is None else max(0.0, self._since + SEGMENT_AGE_S - now)
+    async def keep_segments(self) -> None:
+        """Store segments as the log grows, until `close`: what has come since the last one, at once where it is much."""
+        while not self._closing:
+            await within(self._grown, SEGMENT_TICK_S)
+            self._grown.clear()
+            waiting = self._size - self._segmented
+            old = self._since is not None and time.monotonic() - self._since >= SEGMENT_AGE_S
+            if waiting >= SEGMENT_BYTES or (waiting and old):
+                await self._write_segment(min(waiting, LARGEST_SEGMENT))
 
-    async def flush(self, now: float) -> None:
-        """Write a segment where enough has come together or it has waited long enough."""
-        if self._pending and self._since is None:
-            self._since = now
-        old = self._since is not None and now - self._since >= SEGMENT_AGE_S
-        while len(self._pending) >= SEGMENT_BYTES or (self._pending and old):
-            await self._write_segment()
-            self._since = now if self._pending else None
+    def stop_segments(self) -> None:
+        """Let `keep_segments` end with the segment that is on its way: the whole log comes next."""
+        self._closing = True
+        self._grown.set()
 
     async def close(self) -> bool:
         """Store the whole log under its key and delete all segments; whether that worked.
@@ -61,15 +81,17 @@ class LogStore:
                 logger.warning("log_taken_over", key=self._key)
                 await self._storage.delete([segment for segment in segments if _token(segment) == self._token])
                 return False
-            await self._join()
+            owner = {OWNER: str(self._token)}
+            await self._storage.put_file(self._key, Path(self._spool.name), content_type=CONTENT_TYPE, metadata=owner)
             await self._storage.delete(segments)
         except PlatformError as error:
             logger.warning("log_not_stored", key=self._key, error=error.message)
             return False
-        finally:
-            if self._spool is not None:
-                self._spool.close()
         return True
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self._spool.close()
 
     async def _stored_token(self) -> int:
         """The token of who stored the whole log already."""
@@ -81,22 +103,10 @@ class LogStore:
             return 0
         return int(text) if text.isdigit() else 0
 
-    async def _join(self) -> None:
-        owner = {OWNER: str(self._token)}
-        if self._spool is None:
-            await self._storage.put(self._key, bytes(self._pending), content_type=CONTENT_TYPE, metadata=owner)
-            return
-        await asyncio.to_thread(_write, self._spool, bytes(self._pending))
-        await self._storage.put_file(self._key, Path(self._spool.name), content_type=CONTENT_TYPE, metadata=owner)
-
-    async def _write_segment(self) -> None:
-        data, offset = bytes(memoryview(self._pending)[:LARGEST_SEGMENT]), self._written
-        # Bookkeeping before the first await: a cancelled flush must not write the same bytes twice.
-        del self._pending[: len(data)]
-        self._written += len(data)
-        if self._spool is None:
-            self._spool = tempfile.NamedTemporaryFile(prefix="forge-log-")  # noqa: SIM115 - closed by `close`
-        _write(self._spool, data)
+    async def _write_segment(self, length: int) -> None:
+        data, offset = os.pread(self._spool.fileno(), length, self._segmented), self._segmented
+        self._segmented += len(data)
+        self._since = time.monotonic() if self._segmented < self._size else None
         try:
             await self._storage.put(
                 log_segment_key(self._key, self._token, offset), data, content_type="application/octet-stream"
@@ -104,10 +114,24 @@ class LogStore:
         except PlatformError as error:
             logger.warning("log_segment_not_stored", key=self._key, offset=offset, error=error.message)
 
+    def _cut(self, error: OSError) -> None:
+        """No room for more: what is there is kept, its end gives way to a notice."""
+        logger.warning("log_cut", key=self._key, error=error.strerror)
+        self._full = True
+        notice = f"\n[log cut: the worker could not keep more of it: {error.strerror}]\n".encode()
+        self._size = self._spool.seek(max(0, self._size - len(notice)))
+        self._spool.truncate()
+        with contextlib.suppress(OSError):
+            self._size += self._spool.write(notice)
 
-def _write(spool: IO[bytes], data: bytes) -> None:
-    spool.write(data)
-    spool.flush()
+
+async def within(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, `seconds` at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
 
 
 def _token(segment_key: str) -> int:

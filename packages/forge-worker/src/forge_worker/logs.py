@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
@@ -12,7 +11,7 @@ from forge_sdk.logging import get_logger
 from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, log_subject
 from forge_sdk.object_storage import ObjectStore
 from forge_sdk.secrets import Masker, StreamMasker
-from forge_worker.log_store import LogStore
+from forge_worker.log_store import LogStore, within
 
 LIVE_INTERVAL_S = 0.05
 LIVE_BYTES = 64 * 1024
@@ -62,9 +61,11 @@ class StepLog:
         self._size, self._truncated = 0, False
         self._changed, self._full, self._sent = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
+        self._segments: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._sender = asyncio.create_task(self._send_forever())
+        self._segments = asyncio.create_task(self._store.keep_segments())
         return self
 
     async def __aexit__(
@@ -78,9 +79,12 @@ class StepLog:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._send()
                 await self._publish(self._size, b"", {LOG_END_HEADER: "1"})
+                await self._end_segments()
                 self.stored = await self._store.close()
         except TimeoutError:
             logger.warning("log_not_stored", key=self.key, error="object storage did not answer in time")
+        finally:
+            self._store.discard()
 
     def feed(self, data: bytes) -> None:
         """Add output, without waiting."""
@@ -117,10 +121,16 @@ class StepLog:
         if len(self._unsent) >= FULL_BYTES:
             self._full.set()
 
+    async def _end_segments(self) -> None:
+        self._store.stop_segments()
+        if self._segments is not None:
+            # Also where its own task is cancelled with the log: a segment on its way would come after the whole log.
+            await asyncio.gather(self._segments, return_exceptions=True)
+
     async def _send_forever(self) -> None:
         while True:
-            await _within(self._changed, self._store.due_in(time.monotonic()))
-            await _within(self._full, LIVE_INTERVAL_S)
+            await self._changed.wait()
+            await within(self._full, LIVE_INTERVAL_S)
             await self._send()
 
     async def _send(self) -> None:
@@ -128,30 +138,18 @@ class StepLog:
         self._full.clear()
         data = bytes(self._unsent)
         offset = self._size - len(data)
-        # Taken over by the store before the first await, so that a cancelled sender loses nothing.
+        # Before the first await, so that a cancelled sender loses nothing.
         self._store.append(data)
         self._unsent.clear()
         self._sent.set()
         for start in range(0, len(data), LIVE_BYTES):
             await self._publish(offset + start, data[start : start + LIVE_BYTES], {})
-        # The store has its own: megabytes need not be held twice while a segment is on its way.
-        del data
-        await self._store.flush(time.monotonic())
 
     async def _publish(self, offset: int, data: bytes, headers: dict[str, str]) -> None:
         try:
             await self._live.publish(self._subject, data, headers={LOG_OFFSET_HEADER: str(offset), **headers})
         except Exception as error:  # noqa: BLE001 - live data is a courtesy: whatever the connection says, segments hold it too
             logger.debug("live_log_not_sent", key=self.key, error=type(error).__name__)
-
-
-async def _within(event: asyncio.Event, seconds: float | None) -> None:
-    """Wait for the event, `seconds` at most."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 class _LogHandler(logging.Handler):
