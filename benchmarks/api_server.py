@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import jwt
 import yaml
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from round_trip.processes import running
 
+from forge_api.database.lease import ENGINE_KEY
 from forge_servers import NatsServer, PostgresServer, S3Server
 
 ROLES = ("developer", "approver", "operator", "service-account")
@@ -28,8 +30,8 @@ class Api:
 
 
 @asynccontextmanager
-async def api(folder: Path, port: int) -> AsyncIterator[Api]:
-    """The API while the block runs, without workers."""
+async def api(folder: Path, port: int, *, leads: bool = True) -> AsyncIterator[Api]:
+    """The API while the block runs, without workers; unless it `leads`, another process has the engine's lease."""
     key = ec.generate_private_key(ec.SECP256R1())
     async with (
         PostgresServer(folder / "postgres") as postgres,
@@ -41,8 +43,12 @@ async def api(folder: Path, port: int) -> AsyncIterator[Api]:
         file = folder / "api.yaml"
         file.write_text(yaml.safe_dump(_configuration(folder, port, (postgres, nats, storage), issuer)))
         (folder / "environments.yaml").write_text("environments: {dev: {}}\n")
+        lease = await asyncpg.connect(dsn)
+        if not leads:
+            await lease.execute("select pg_advisory_lock($1)", ENGINE_KEY)
         async with running("-m", "forge_api", "serve", "--migrate", "--config", str(file), ready=b'"listening"'):
             yield Api(port, _token(key, issuer), dsn)
+        await lease.close()
 
 
 def _configuration(

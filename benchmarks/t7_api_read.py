@@ -44,17 +44,11 @@ async def _compared(floor_port: int, port: int, request: bytes, figure: Callable
 
 async def finished_run(started: Api) -> str:
     """A run that has ended, so that nothing of it changes."""
-    run: dict[str, Any] = {}
-    async with ClientSession(
-        f"http://127.0.0.1:{started.port}", headers={"Authorization": f"Bearer {started.token}"}
-    ) as http:
-        repository = {"repository": "acme/shop", "clone_url": "https://example.com/acme/shop.git"}
-        async with http.post("/v1/repositories", json=repository) as answer:
-            answer.raise_for_status()
-        async with http.post(
-            "/v1/runs", json={"repository": "acme/shop", "commit_sha": "a" * 40, "branch": "main"}
-        ) as answer:
-            run = json.loads(await answer.read())
+    await register(started)
+    async with _session(started) as http:
+        body = {"repository": "acme/shop", "commit_sha": "a" * 40, "branch": "main"}
+        async with http.post("/v1/runs", json=body) as answer:
+            run: dict[str, Any] = json.loads(await answer.read())
         async with http.delete(f"/v1/runs/{run['id']}") as answer:
             answer.raise_for_status()
         while run["status"] not in {"cancelled", "failed"}:
@@ -62,6 +56,17 @@ async def finished_run(started: Api) -> str:
                 answer.raise_for_status()
                 run = json.loads(await answer.read())
     return str(run["id"])
+
+
+async def register(started: Api) -> None:
+    """Register the repository whose runs are measured."""
+    repository = {"repository": "acme/shop", "clone_url": "https://example.com/acme/shop.git"}
+    async with _session(started) as http, http.post("/v1/repositories", json=repository) as answer:
+        answer.raise_for_status()
+
+
+def _session(started: Api) -> ClientSession:
+    return ClientSession(f"http://127.0.0.1:{started.port}", headers={"Authorization": f"Bearer {started.token}"})
 
 
 def free_port() -> int:
