@@ -173,6 +173,54 @@ async def test_repository_code_can_poison_neither_files_nor_git(cache, worktrees
         assert not (reused / "hooked").exists()
 
 
+async def test_a_change_of_the_same_size_and_time_is_undone(cache, worktrees, source):
+    sha = source.commit({"a": "good", "b": "good"})
+    for _ in range(3):
+        async with cache.commit(source.url, sha) as commit, worktrees.checkout(commit) as path:
+            assert [(path / name).read_text() for name in ("a", "b")] == ["good", "good"]
+            for name in ("a", "b"):
+                before = (path / name).stat()
+                (path / name).write_text("evil")
+                os.utime(path / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+async def test_a_folder_moved_behind_a_link_is_put_back(cache, worktrees, source):
+    sha = source.commit({"folder/a": "good", "b": "good"})
+    for _ in range(2):
+        async with cache.commit(source.url, sha) as commit, worktrees.checkout(commit) as path:
+            assert not (path / "folder").is_symlink()
+            assert (path / "folder" / "a").read_text() == "good"
+            assert sorted(entry.name for entry in path.iterdir()) == [".git", "b", "folder"]
+            (path / "folder").rename(path / "moved")
+            (path / "folder").symlink_to("moved")
+
+
+async def test_a_checkout_that_was_cut_off_is_completed_by_the_next(cache, worktrees, source):
+    first = source.commit(dict.fromkeys("abc", "1"))
+    second = source.commit({"a": "2", "b": None, "d": "2"})
+    async with cache.commit(source.url, first) as commit, worktrees.checkout(commit) as path:
+        pass
+    (path / "a").write_text("2")
+    (path / "d").write_text("2")
+    async with cache.commit(source.url, second) as commit, worktrees.checkout(commit) as path:
+        assert {file.name: file.read_text() for file in path.iterdir() if file.is_file()} == {
+            "a": "2",
+            "c": "1",
+            "d": "2",
+        }
+    async with cache.commit(source.url, first) as commit, worktrees.checkout(commit) as path:
+        assert {file.name: file.read_text() for file in path.iterdir() if file.is_file()} == dict.fromkeys("abc", "1")
+
+
+async def test_an_index_that_was_damaged_costs_a_new_checkout_only(cache, worktrees, source):
+    sha = source.commit({"a": "good"})
+    async with cache.commit(source.url, sha) as commit, worktrees.checkout(commit) as path:
+        pass
+    path.with_suffix(".index").write_bytes(b"garbage")
+    async with cache.commit(source.url, sha) as commit, worktrees.checkout(commit) as path:
+        assert (path / "a").read_text() == "good"
+
+
 async def test_a_worktree_replaced_by_a_link_is_not_followed(cache, worktrees, source, tmp_path):
     sha = source.commit({"a": "good"})
     victim = tmp_path / "victim"

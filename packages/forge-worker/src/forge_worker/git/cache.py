@@ -25,6 +25,8 @@ from forge_worker.locks import locked
 
 Credentials = Callable[[], Awaitable[Secret | None]]
 MAX_REBUILDS = 2
+MAX_KNOWN = 10_000
+"""Commits that were found whole and are not looked at again: a checkout that finds damage later has the cache made anew."""
 
 logger = get_logger(__name__)
 
@@ -51,7 +53,7 @@ class RepositoryCache:
 
     def __init__(self, directory: Path, size: int, *, allow_local: bool = False) -> None:
         self._directory, self._size, self._allow_local = directory, size, allow_local
-        self._checked: set[tuple[Path, str]] = set()
+        self._times: dict[tuple[Path, str], int] = {}
         self.hits, self.misses = 0, 0
 
     @asynccontextmanager
@@ -105,6 +107,10 @@ class RepositoryCache:
             return path
 
     async def _ready(self, git_directory: Path, wanted: _Wanted) -> CachedCommit:
+        known = self._times.get((git_directory, wanted.sha))
+        if known is not None:
+            self.hits += 1
+            return CachedCommit(git_directory, wanted.sha, known)
         git = self._git(git_directory)
         if await self._has(git, wanted.sha):
             self.hits += 1
@@ -114,16 +120,13 @@ class RepositoryCache:
                 if not await self._has(git, wanted.sha):
                     await self._fetch(git, wanted)
             await self.evict()
-        await self._check(git, git_directory, wanted.sha)
-        time = await git.run("show", "--no-patch", "--format=%ct", wanted.sha, "--")
-        return CachedCommit(git_directory, wanted.sha, int(time))
-
-    async def _check(self, git: Git, git_directory: Path, sha: str) -> None:
-        """Once for each commit in each process: everything that the commit names must be there and readable."""
-        if (git_directory, sha) in self._checked:
-            return
-        await git.run("rev-list", "--objects", "--no-walk", "--quiet", sha)
-        self._checked.add((git_directory, sha))
+        # Once for each commit in each process: everything that the commit names must be there and readable.
+        await git.run("rev-list", "--objects", "--no-walk", "--quiet", wanted.sha)
+        time = int(await git.run("show", "--no-patch", "--format=%ct", wanted.sha, "--"))
+        if len(self._times) >= MAX_KNOWN:
+            self._times.clear()
+        self._times[git_directory, wanted.sha] = time
+        return CachedCommit(git_directory, wanted.sha, time)
 
     async def _has(self, git: Git, sha: str) -> bool:
         return await git.succeeds("cat-file", "-e", f"{sha}^{{commit}}")

@@ -1,10 +1,12 @@
 """Private writable worktrees, reused after cleaning.
 
 A worktree is a repository of its own that borrows the objects of the cache (`objects/info/alternates`): repository code may do what it
-likes in its `.git`, which is thrown away before the next use. Only the files stay, so that a reuse writes just what differs.
+likes in its `.git`, which is thrown away before the next use. Only the files stay, and the index of the checkout, kept beside them,
+which knows their times: a reuse writes just what differs.
 """
 
 import asyncio
+import shutil
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from forge_worker.git.failures import is_corruption
 from forge_worker.locks import locked, try_locked
 
 FOLDER = "worktrees"
+CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
 BUSY, FREE = b"busy", b""
 
 logger = get_logger(__name__)
@@ -59,6 +62,7 @@ class Worktrees:
                 if free and (orphaned or lock.read_bytes() == BUSY):
                     logger.info("worktree_swept", path=str(lock.with_suffix("")))
                     await asyncio.to_thread(remove_tree, lock.with_suffix(""))
+                    _kept_index(lock).unlink(missing_ok=True)
                     lock.unlink(missing_ok=True)
 
     @asynccontextmanager
@@ -82,7 +86,7 @@ class Worktrees:
         _mark(lock, FREE)
 
     async def _prepare(self, path: Path, commit: CachedCommit) -> None:
-        if not _is_folder(path):
+        if not _is_folder(path) or not _kept_index(path).is_file():
             await self._fresh(path, commit)
             return
         try:
@@ -94,20 +98,33 @@ class Worktrees:
     async def _fresh(self, path: Path, commit: CachedCommit) -> None:
         await asyncio.to_thread(remove_tree, path)
         await asyncio.to_thread(path.mkdir, mode=0o700)
+        _kept_index(path).unlink(missing_ok=True)
         await self._check_out(path, commit)
 
     async def _check_out(self, path: Path, commit: CachedCommit) -> None:
-        await asyncio.to_thread(remove_tree, path / ".git")
-        git = Git(path)
-        await git.run("init", "--quiet", "--template=", str(path))
-        alternates = path / ".git" / "objects" / "info" / "alternates"
-        alternates.parent.mkdir(exist_ok=True)
-        alternates.write_text(f"{commit.git_directory / 'objects'}\n")
-        # A new index knows no file; refreshing it finds those that are as they should be, so that they are not written again.
-        await git.run("read-tree", commit.sha)
-        await git.succeeds("update-index", "-q", "--refresh")
-        await git.run("checkout", "--quiet", "--detach", "--force", commit.sha)
-        await git.run("clean", "-xffdq")
+        git, kept = Git(path), _kept_index(path)
+        await asyncio.to_thread(_new_repository, path / ".git", commit)
+        if kept.exists():
+            # With its time, by which git knows entries that may have changed in the second in which they were written.
+            await asyncio.to_thread(shutil.copy2, kept, path / ".git" / "index")
+            # Before the checkout, since a link in place of a folder would make its files look as they were left.
+            await git.run("clean", "-xffdq")
+        await git.run("reset", "--hard", "--quiet", commit.sha)
+        await asyncio.to_thread(shutil.copy2, path / ".git" / "index", kept)
+
+
+def _new_repository(folder: Path, commit: CachedCommit) -> None:
+    """What `git init` makes (gitrepository-layout(5)), at the commit, with the objects of the cache."""
+    remove_tree(folder)
+    for name in ("objects/info", "refs"):
+        (folder / name).mkdir(parents=True)
+    (folder / "HEAD").write_text(f"{commit.sha}\n")
+    (folder / "config").write_text(CONFIGURATION)
+    (folder / "objects" / "info" / "alternates").write_text(f"{commit.git_directory / 'objects'}\n")
+
+
+def _kept_index(path: Path) -> Path:
+    return path.with_suffix(".index")
 
 
 def _mark(lock: Path, state: bytes) -> None:
