@@ -2,7 +2,6 @@
 """Runs benchmarks by name (`run.py T2 T3`, all without a name), merges their rows into results/latest.json and writes docs/benchmarks.md."""
 
 import argparse
-import asyncio
 import importlib
 import json
 import os
@@ -53,7 +52,7 @@ def benchmarks() -> dict[str, str]:
 def measured(name: str, module: str) -> list[Row]:
     print(f"{name} ...", flush=True)
     try:
-        rows: list[Row] = asyncio.run(importlib.import_module(module).rows())
+        rows: list[Row] = uvloop.run(importlib.import_module(module).rows())
     except SkippedError as reason:
         print(f"  skipped: {reason}")
         return []

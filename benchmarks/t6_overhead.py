@@ -94,7 +94,7 @@ async def _overhead_ms(environment: dict[str, str], folder: Path) -> float:
     _write(folder)
     run: dict[str, Any] = json.loads(await _forge(environment, "run", str(folder), "--json"))
     steps = [step for phase in run["phases"] for task in phase["tasks"] for step in task["steps"]]
-    own = sum(_ms(step["started_at"], step["finished_at"]) for step in steps) / SLOTS
+    own = sum(_ms(step["started_at"], step["completed_at"]) for step in steps) / SLOTS
     return _ms(run["created_at"], run["completed_at"]) - own
 
 

@@ -6,7 +6,7 @@ names and identifiers only, never values of the repository and no texts of error
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal
 
@@ -59,27 +59,29 @@ def shutdown() -> None:
         provider.shutdown()
 
 
-@contextmanager
 def span(
     name: str,
     *,
     kind: Kind = "internal",
     parent: str | None = None,
     attributes: Mapping[str, str | int] | None = None,
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """A span around a block; `parent` is a traceparent from another process, else the span around this one is it.
 
     An error that leaves the block marks the span with the error's code or type.
     """
-    if _provider is None:
-        with _passing(parent):
-            yield
-        return
+    return _passing(parent) if _provider is None else _recording(_provider, name, kind, parent, attributes)
+
+
+@contextmanager
+def _recording(
+    provider: "TracerProvider", name: str, kind: Kind, parent: str | None, attributes: Mapping[str, str | int] | None
+) -> Iterator[None]:
     from opentelemetry import trace
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     context = TraceContextTextMapPropagator().extract({HEADER: parent}) if parent else None
-    with _provider.get_tracer("catalyst-forge").start_as_current_span(
+    with provider.get_tracer("catalyst-forge").start_as_current_span(
         name,
         context=context,
         kind=trace.SpanKind[kind.upper()],

@@ -35,7 +35,8 @@ def context_of(http: web.Request) -> RequestContext:
     """The identifiers that the caller gave where they are well formed, else new ones."""
     request_id = http.headers.get(REQUEST_ID_HEADER, "")
     trace = http.headers.get("traceparent", "").strip()
+    made = secrets.token_hex(40)
     return RequestContext(
-        request_id if _REQUEST_ID.fullmatch(request_id) else secrets.token_hex(16),
-        trace if _TRACEPARENT.fullmatch(trace) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+        request_id if _REQUEST_ID.fullmatch(request_id) else made[:32],
+        trace if _TRACEPARENT.fullmatch(trace) else f"00-{made[32:64]}-{made[64:]}-01",
     )

@@ -49,8 +49,7 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     route = _route(request)
     method = request.method if route != UNMATCHED else UNMATCHED
-    histogram = request.app[SERVICES].metrics.http_requests
-    histogram.labels(method, route, str(response.status)).observe(time.perf_counter() - start)
+    request.app[SERVICES].metrics.request_answered(method, route, response.status, time.perf_counter() - start)
     return response
 
 
