@@ -4,8 +4,8 @@ import asyncio
 import fcntl
 import os
 import shutil
+import subprocess
 import tempfile
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from forge_sdk.errors import ConfigurationError
 from forge_sdk.logging import get_logger
+from forge_worker.execution.child import Child
 from forge_worker.execution.process_tree import MARKER, ProcessTree, new_marker
 
 Sink = Callable[[bytes], Awaitable[None]]
@@ -64,7 +65,7 @@ async def run_process(
     errors, errors_end = (output, None) if error_sink is None else await _pipe()
     stdin = _input_file(input)
     try:
-        process = await _start(argv, cwd, {**environment, MARKER: marker}, (stdin, output_end, errors_end))
+        process = _start(argv, cwd, {**environment, MARKER: marker}, (stdin, output_end, errors_end))
     except BaseException:
         output.close()
         errors.close()
@@ -142,9 +143,9 @@ def _closes_descriptors(loop: asyncio.AbstractEventLoop) -> bool:
     return type(loop).__module__.partition(".")[0] == "uvloop"
 
 
-async def _start(
+def _start(
     argv: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: tuple[IO[bytes] | None, int, int | None]
-) -> Process:
+) -> Child:
     program = argv[0]
     if "/" not in program and shutil.which(program, path=environment.get("PATH", os.defpath)) is None:
         raise ConfigurationError(
@@ -153,11 +154,11 @@ async def _start(
         )
     stdin, output, errors = streams
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
+        started = subprocess.Popen(
+            list(argv),
             cwd=cwd,
             env=dict(environment),
-            stdin=stdin if stdin is not None else DEVNULL,
+            stdin=stdin if stdin is not None else subprocess.DEVNULL,
             stdout=output,
             stderr=errors if errors is not None else output,
             start_new_session=True,
@@ -166,9 +167,10 @@ async def _start(
         raise ConfigurationError(
             f"program {program!r} can't be started in {cwd}: {error}", component="execution"
         ) from error
+    return Child(started)
 
 
-async def _ended(process: Process, pumps: list["asyncio.Task[None]"]) -> int:
+async def _ended(process: Child, pumps: list["asyncio.Task[None]"]) -> int:
     waiting = asyncio.create_task(process.wait())
     try:
         pending: set[asyncio.Task[Any]] = {waiting, *pumps}
@@ -181,9 +183,7 @@ async def _ended(process: Process, pumps: list["asyncio.Task[None]"]) -> int:
         waiting.cancel()
 
 
-async def _finish(
-    process: Process, tree: ProcessTree | None, pumps: list["asyncio.Task[None]"], grace_s: float
-) -> None:
+async def _finish(process: Child, tree: ProcessTree | None, pumps: list["asyncio.Task[None]"], grace_s: float) -> None:
     if tree is not None and not await tree.end(grace_s):
         logger.error("process_tree_survived", pid=process.pid)
     try:
