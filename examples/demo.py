@@ -73,7 +73,8 @@ class Demo:
             "FORGE_HOME": str(folder / "platform"),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
-        self.runs: list[dict[str, Any]] = []
+        self.run_facts: dict[str, Any] = {}
+        self.releases: list[dict[str, Any]] = []
         self.manifests = ""
         self.outside: list[Outside] = []
 
@@ -96,11 +97,10 @@ class Demo:
         self._read_site(store)
         stage("production, by hand")
         self._promote()
-        stage("a second commit, promoted too, and production rolled back")
-        self._change()
-        self._pipeline()
+        stage("a second commit, released and promoted by hand, and production rolled back")
+        self._release_by_hand(self._change())
         self._promote()
-        self._forge("rollback", "production", self._project(self._deployed_release()))
+        self._forge("rollback", "production", self._project(self._newest()))
         self._forge("env")
         stage("manifests, as Argo CD's plugin generates them")
         self._generate()
@@ -109,8 +109,14 @@ class Demo:
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
-        for run in self.runs:
-            add_run(table, run, self._gitops_url())
+        table.add_row("run", f"{self.run_facts['id']} {self.run_facts['status']}")
+        for release in self.releases:
+            add_release(table, release)
+        for deployment in self._history():
+            place = f"commit {deployment['gitops_commit_sha']} of {self._gitops_url()}"
+            table.add_row(
+                "deployment", f"release {deployment['release_number']} to {deployment['environment']}: {place}"
+            )
         kinds = [line.removeprefix("kind: ") for line in self.manifests.splitlines() if line.startswith("kind: ")]
         table.add_row("manifests", ", ".join(kinds))
         console.print(table)
@@ -139,16 +145,14 @@ class Demo:
         self._git("remote", "add", "origin", "https://github.com/acme/shop.git")
         self._commit("A small shop")
 
-    def _change(self) -> None:
-        """Something new to sell, in a new version of both packages: what is published is never replaced."""
-        for project in ("services/api", "libraries/money"):
-            manifest = self.repository / project / "pyproject.toml"
-            manifest.write_text(
-                re.sub(r'^version = "1\.0\.\d+"', 'version = "1.1.0"', manifest.read_text(), flags=re.MULTILINE)
-            )
+    def _change(self) -> str:
+        """Something new to sell, in a new version of the package: what is published is never replaced; the commit."""
+        manifest = self.repository / "services/api/pyproject.toml"
+        manifest.write_text(manifest.read_text().replace('version = "1.0.0"', 'version = "1.1.0"'))
         prices = self.repository / "services/api/src/shop_api/prices.py"
         prices.write_text(prices.read_text().replace('"apple": 40', '"apple": 40, "pear": 55'))
         self._commit("Pears")
+        return self._git("rev-parse", "HEAD").strip()
 
     def _commit(self, message: str) -> None:
         author = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false")
@@ -167,12 +171,29 @@ class Demo:
             raise DemoError("running the same commit again made another run")
         if not run["releases"] or not run["deployments"]:
             raise DemoError("the run made no release or no deployment")
-        self.runs.append(run)
+        self.run_facts, self.releases = run, list(run["releases"])
+
+    def _release_by_hand(self, commit: str) -> None:
+        project = self._project(self._newest())
+        self._forge("release", "create", project, commit)
+        self.releases.append(json.loads(self._forge("release", "show", project, commit, "--json", capture=True)))
+
+    def _history(self) -> list[dict[str, Any]]:
+        """Deployments of the service, the oldest first."""
+        project = self._project(self._newest())
+        found = [
+            deployment
+            for environment in ("dev", "production")
+            for deployment in json.loads(self._forge("env", "history", environment, project, "--json", capture=True))[
+                "items"
+            ]
+        ]
+        return sorted(found, key=lambda deployment: str(deployment["created_at"]))
 
     def _show_releases(self) -> None:
-        for release in self.runs[-1]["releases"]:
+        for release in self.releases:
             self._forge("release", "show", self._project(release), str(release["release_number"]))
-        deployed = self._deployed_release()
+        deployed = self._newest()
         self._forge("release", "verify", self._project(deployed), str(deployed["release_number"]))
 
     def _read_site(self, store: Outside) -> None:
@@ -186,13 +207,14 @@ class Demo:
         console.print(f"the site is at {address}: {title[1] if title else 'without a title'}", markup=False)
 
     def _promote(self) -> None:
-        release = self._deployed_release()
+        release = self._newest()
         arguments = ("production", self._project(release), str(release["release_number"]))
         self._forge("diff", *arguments)
         self._forge("deploy", *arguments)
 
-    def _deployed_release(self) -> dict[str, Any]:
-        return next(release for release in self.runs[-1]["releases"] if release["project"] == DEPLOYED)
+    def _newest(self) -> dict[str, Any]:
+        """The newest release of the service."""
+        return [release for release in self.releases if release["project"] == DEPLOYED][-1]
 
     def _project(self, release: dict[str, Any]) -> str:
         return f"{release['repository']}/{release['project']}"
@@ -249,18 +271,13 @@ def stage(what: str) -> None:
     console.print(f"[bold]{time.strftime('%H:%M:%S')} {what}[/bold]")
 
 
-def add_run(table: Table, run: dict[str, Any], gitops_url: str) -> None:
-    """The rows of one run: its releases, what they published, its deployments."""
-    table.add_row("run", f"{run['id']} {run['status']}")
-    for release in run["releases"]:
-        table.add_row("release", f"{release['canonical_id']}, number {release['release_number']}, {release['status']}")
-        table.add_row("  image", f"{release['oci_uri']} ({release['oci_digest']})")
-        for artifact in release["artifacts"]:
-            published = artifact["primary_published_uri"] or "no publisher configured"
-            table.add_row(f"  {artifact['name']}", f"{published}, sealed in {artifact['tracking_oci_uri']}")
-    for deployment in run["deployments"]:
-        place = f"commit {deployment['gitops_commit_sha']} of {gitops_url}"
-        table.add_row("deployment", f"{deployment['project']} to {deployment['environment']}: {place}")
+def add_release(table: Table, release: dict[str, Any]) -> None:
+    """The rows of a release: its image, and where each of its artifacts is."""
+    table.add_row("release", f"{release['canonical_id']}, number {release['release_number']}, {release['status']}")
+    table.add_row("  image", f"{release['oci_uri']} ({release['oci_digest']})")
+    for artifact in release["artifacts"]:
+        published = artifact["primary_published_uri"] or "no publisher configured"
+        table.add_row(f"  {artifact['name']}", f"{published}, sealed in {artifact['tracking_oci_uri']}")
 
 
 if __name__ == "__main__":
