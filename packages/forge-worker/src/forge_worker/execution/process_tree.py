@@ -5,24 +5,28 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import NamedTuple
 
 MARKER = "FORGE_EXECUTION"
 """Environment variable that every process of a tree inherits, by which one that forked away is found. Its value is
 `<worker's process id>.<its start>.<random>`, so that a later worker knows what a dead one left."""
 POLL_S = 0.02
 KILL_PATIENCE_S = 5.0
-PROC = Path("/proc")
+PROC = "/proc"
+STAT_BYTES = 4096
+ENVIRONMENT_CHUNK = 2**16
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
+class _Process(NamedTuple):
     pid: int
     started: int
     parent: int
     session: int
+    is_dead: bool
+    """It ended and was not collected: nothing but its exit code is left."""
 
 
 @dataclass(slots=True)
@@ -62,22 +66,17 @@ class ProcessTree:
     def _members(self) -> list[_Process]:
         # Who is older than the root is none of its descendants; leaving those out spares most of the reading.
         processes = {process.pid: process for process in _processes() if process.started >= self._since}
-        found = {pid for pid, process in processes.items() if self._belongs(process)}
-        grown = True
-        while grown:
-            below = {pid for pid, process in processes.items() if process.parent in found} - found
-            found |= below
-            grown = bool(below)
+        found = _with_descendants({pid for pid, process in processes.items() if self._belongs(process)}, processes)
+        # An environment is dearer to read than everything else, and needed only of those that nothing else tells of.
+        marked = {pid for pid in processes.keys() - found if _marker(pid) == self.marker}
+        if marked:
+            found = _with_descendants(found | marked, processes)
         members = [processes[pid] for pid in found if pid != os.getpid()]
         self._known |= {(process.pid, process.started) for process in members}
         return members
 
     def _belongs(self, process: _Process) -> bool:
-        return (
-            process.session == self.root
-            or (process.pid, process.started) in self._known
-            or _marker(process.pid) == self.marker
-        )
+        return process.session == self.root or (process.pid, process.started) in self._known
 
 
 def new_marker() -> str:
@@ -101,7 +100,7 @@ def _orphans() -> list[_Process]:
 
 def _owner(pid: int) -> str:
     process = _read(pid)
-    return f"{pid}.{process.started if process is not None else 0}"
+    return f"{pid}.{process.started if process is not None and not process.is_dead else 0}"
 
 
 def _owner_lives(marker: str) -> bool:
@@ -110,29 +109,44 @@ def _owner_lives(marker: str) -> bool:
     return pid.isdigit() and _owner(int(pid)) == owner
 
 
+def _with_descendants(found: set[int], processes: Mapping[int, _Process]) -> set[int]:
+    grown = found
+    while below := {pid for pid, process in processes.items() if process.parent in grown} - grown:
+        grown = grown | below
+    return grown
+
+
 def _processes() -> list[_Process]:
     entries = (int(name) for name in os.listdir(PROC) if name.isdigit())  # noqa: PTH208 - a path object for each of hundreds
-    return [process for entry in entries if (process := _read(entry)) is not None]
+    return [process for entry in entries if (process := _read(entry)) is not None and not process.is_dead]
 
 
 def _read(pid: int) -> _Process | None:
-    """One process from `/proc/<pid>/stat` (proc(5)); `None` for one that is gone or a zombie."""
-    try:
-        text = (PROC / str(pid) / "stat").read_bytes()
-    except OSError:
+    """One process from `/proc/<pid>/stat` (proc(5)); `None` for one that is gone."""
+    text = _content(pid, "stat", STAT_BYTES)
+    if not text:
         return None
-    fields = text.rpartition(b")")[2].split()
-    if fields[0] in {b"Z", b"X"}:
-        return None
-    return _Process(pid=pid, started=int(fields[19]), parent=int(fields[1]), session=int(fields[3]))
+    fields = text.rpartition(b")")[2].split(None, 20)
+    return _Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0] in {b"Z", b"X"})
 
 
 def _marker(pid: int) -> str | None:
+    variables = _content(pid, "environ", ENVIRONMENT_CHUNK)
+    _, found, rest = (b"\0" + variables).partition(f"\0{MARKER}=".encode())
+    return rest.partition(b"\0")[0].decode(errors="replace") if found else None
+
+
+def _content(pid: int, name: str, chunk: int) -> bytes:
+    """A file of a process; empty where that is gone or not ours to read. Plain calls: one look reads hundreds of files."""
     try:
-        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        descriptor = os.open(f"{PROC}/{pid}/{name}", os.O_RDONLY)
     except OSError:
-        return None
-    prefix = f"{MARKER}=".encode()
-    found = (variable.removeprefix(prefix) for variable in variables if variable.startswith(prefix))
-    value = next(found, None)
-    return value.decode(errors="replace") if value is not None else None
+        return b""
+    content = b""
+    with suppress(OSError):  # it ended while it was read
+        while part := os.read(descriptor, chunk):
+            content += part
+            if len(part) < chunk:
+                break
+    os.close(descriptor)
+    return content
