@@ -1,11 +1,14 @@
 import os
+import threading
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from forge_sdk import object_storage
 from forge_sdk.configuration import Storage
 from forge_sdk.errors import AuthenticationError, ErrorCode, PlatformError, TransientError
-from forge_sdk.object_storage import S3ObjectStore
+from forge_sdk.object_storage import CHUNK, LARGEST_REQUEST, S3ObjectStore
 
 
 def secret_file(tmp_path, name: str, value: str):
@@ -31,6 +34,39 @@ def store(configuration) -> S3ObjectStore:
     return S3ObjectStore(configuration)
 
 
+class BusyOnce:
+    """A server that takes every object, and the first time says that it is busy."""
+
+    def __init__(self):
+        self.bodies = bodies = []
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_PUT(self):
+                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(503 if len(bodies) == 1 else 200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def busy_once():
+    busy = BusyOnce()
+    thread = threading.Thread(target=busy.server.serve_forever, daemon=True)
+    thread.start()
+    yield busy
+    busy.server.shutdown()
+    busy.server.server_close()
+    thread.join()
+
+
 async def test_metadata_stays_beside_the_object(store, tmp_path):
     await store.put("a", b"x", metadata={"forge-token": "7"})
     assert await store.metadata("a") == {"forge-token": "7"}
@@ -48,11 +84,34 @@ async def test_objects_come_back_as_they_were(store, tmp_path):
     assert (tmp_path / "copy").read_bytes() == b"hello"
 
 
-async def test_large_files_go_in_parts_and_come_in_chunks(store, tmp_path):
-    content = os.urandom(20 * 2**20)
-    (tmp_path / "large").write_bytes(content)
-    await store.put_file("large", tmp_path / "large")
-    assert b"".join([chunk async for chunk in store.stream("large")]) == content
+@pytest.mark.parametrize("size", [0, 100, CHUNK, CHUNK + 1, 20 * 2**20])
+@pytest.mark.parametrize("largest_request", [LARGEST_REQUEST, 10 * 2**20], ids=["one-request", "parts"])
+async def test_files_keep_content_type_and_metadata_at_any_size(store, tmp_path, monkeypatch, size, largest_request):
+    monkeypatch.setattr(object_storage, "LARGEST_REQUEST", largest_request)
+    content = os.urandom(size)
+    (tmp_path / "file").write_bytes(content)
+    await store.put_file("file", tmp_path / "file", content_type="text/x-log", metadata={"forge-token": "8"})
+    assert b"".join([chunk async for chunk in store.stream("file")]) == content
+    assert await store.metadata("file") == {"forge-token": "8"}
+    with urllib.request.urlopen(await store.presigned_url("file")) as answer:
+        assert answer.headers["Content-Type"] == "text/x-log"
+
+
+@pytest.mark.parametrize("size", [100, CHUNK + 1])
+async def test_a_file_is_sent_again_from_its_beginning(configuration, tmp_path, busy_once, size):
+    content = os.urandom(size)
+    (tmp_path / "file").write_bytes(content)
+    store = S3ObjectStore(configuration.model_copy(update={"endpoint_url": busy_once.url}))
+    await store.put_file("file", tmp_path / "file")
+    assert busy_once.bodies == [content, content]
+
+
+async def test_a_file_that_is_refused_names_the_cause(configuration, tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * (CHUNK + 1))
+    elsewhere = S3ObjectStore(configuration.model_copy(update={"bucket": "no-such-bucket"}))
+    with pytest.raises(PlatformError) as caught:
+        await elsewhere.put_file("file", tmp_path / "file")
+    assert caught.value.code is ErrorCode.NOT_FOUND
 
 
 async def test_listing_is_complete_and_deleting_what_is_gone_is_fine(store):

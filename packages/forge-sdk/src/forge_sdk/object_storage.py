@@ -1,10 +1,11 @@
 """Object storage: the port, and its adapter for S3 and what speaks like it (extra `storage`)."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from forge_sdk.configuration import Storage, read_secret_file
 from forge_sdk.errors import AuthenticationError, ErrorCode, PlatformError, TransientError
@@ -12,9 +13,9 @@ from forge_sdk.errors import AuthenticationError, ErrorCode, PlatformError, Tran
 Result = TypeVar("Result")
 CHUNK = 1 << 20
 MAX_DELETED = 1000
+"""Keys that S3 deletes in one request."""
 LARGEST_REQUEST = 256 * 2**20
 """Bytes of a file that is sent in one request; larger ones are sent in parts."""
-"""Keys that S3 deletes in one request."""
 NOT_FOUND = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 REFUSED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 TRANSIENT = {"500", "502", "503", "504", "429", "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
@@ -41,7 +42,7 @@ class ObjectStore(Protocol):
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Store a file in parts, without reading it whole."""
+        """Store a file, a large one in parts, without holding more than `CHUNK` bytes of it in memory."""
 
     async def metadata(self, key: str) -> Mapping[str, str]:
         """What was stored beside the object; `not_found` where there is no object."""
@@ -93,9 +94,14 @@ class S3ObjectStore:
         arguments = {"ContentType": content_type, "Metadata": dict(metadata or {})}
 
         def upload(client: Any) -> None:
+            # Servers that keep parts as files copy all of them at the end: below this size that costs more than it brings,
+            # and boto3's transfers start threads even for one request.
+            if path.stat().st_size < LARGEST_REQUEST:
+                with path.open("rb") as file:
+                    client.put_object(Bucket=self._bucket, Key=key, Body=_body(file), **arguments)
+                return
             from boto3.s3.transfer import TransferConfig
 
-            # Servers that keep parts as files copy all of them at the end: below this size that costs more than it brings.
             transfer = TransferConfig(multipart_threshold=LARGEST_REQUEST)
             client.upload_file(str(path), self._bucket, key, ExtraArgs=arguments, Config=transfer)
 
@@ -213,6 +219,13 @@ class S3ObjectStore:
             raise _translate(key, error) from error
         except BotoCoreError as error:
             raise TransientError(f"object storage can't be reached: {error}", component="storage") from error
+
+
+def _body(file: IO[bytes]) -> bytes | IO[bytes]:
+    """What to send of an open file: before a file, boto3 asks the server to go on and waits, which a small one isn't worth."""
+    if os.fstat(file.fileno()).st_size <= CHUNK:
+        return file.read()
+    return file
 
 
 def _code(error: Exception) -> str:
