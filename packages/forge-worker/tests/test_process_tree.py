@@ -13,9 +13,9 @@ LEAVE = (
 
 
 @contextmanager
-def sleeping(marker):
+def sleeping(marker, **others):
     """A program of another session with that marker."""
-    environment = {"PATH": "/usr/bin:/bin", "A": "1", MARKER: marker, "B": "2"}
+    environment = {"PATH": "/usr/bin:/bin", **others, MARKER: marker, "B": "2"}
     with subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True) as program:
         try:
             yield program
@@ -64,8 +64,7 @@ async def test_a_large_environment_hides_nothing(tmp_path):
     marker = new_marker()
     with started("exit 0", marker, tmp_path) as program:
         tree = ProcessTree(program.pid, marker)
-    environment = {**{f"V{number}": "x" * 50_000 for number in range(10)}, "PATH": "/usr/bin:/bin", MARKER: marker}
-    with subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True) as other:
+    with sleeping(marker, **{f"V{number}": "x" * 50_000 for number in range(10)}) as other:
         assert await tree.end(grace_s=5)
         assert other.wait(5) < 0
 
