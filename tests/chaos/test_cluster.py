@@ -29,7 +29,9 @@ PATIENT = RetryPolicy(attempts=60, base_delay=0.2, max_delay=1.0, jitter=0.1)
 @pytest.fixture
 async def cluster(server_directory):
     """Three servers of one cluster."""
-    ports = [free_port() for _ in range(NODES)]
+    ports: set[int] = set()
+    while len(ports) < NODES:
+        ports.add(free_port())
     routes = tuple(f"nats-route://127.0.0.1:{port}" for port in ports)
     servers = [
         NatsServer(

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from forge_servers import DirectoryInUseError, PortTakenError, PostgresServer, ServerError, ports
+from forge_servers import DirectoryInUseError, NatsServer, PortTakenError, PostgresServer, ServerError, ports
 
 
 async def test_a_server_answers_once_started_and_leaves_no_process_when_stopped(kind, directory, processes_of):
@@ -111,6 +111,15 @@ def test_a_chosen_port_that_is_snatched_away_is_replaced(kind, directory, monkey
         monkeypatch.setattr(ports, "free_port", lambda: next(offered, None) or really_free())
         with kind(directory) as server:
             assert server.port != snatched
+
+
+def test_a_port_that_is_offered_twice_is_used_once(directory, monkeypatch):
+    really_free = ports.free_port
+    number = really_free()
+    offered = iter([number, number])
+    monkeypatch.setattr(ports, "free_port", lambda: next(offered, None) or really_free())
+    with NatsServer(directory) as server:
+        assert server.port != server.monitoring_port
 
 
 @pytest.mark.parametrize("number", [0, -1, 65536])

@@ -131,7 +131,9 @@ async def test_clients_must_show_a_certificate_where_an_authority_is_set(make_na
 
 
 def test_three_servers_form_a_cluster(server_directory, wait_until):
-    route_ports = [free_port() for _ in range(3)]
+    route_ports: set[int] = set()
+    while len(route_ports) < 3:
+        route_ports.add(free_port())
     routes = tuple(f"nats-route://127.0.0.1:{port}" for port in route_ports)
     servers = [
         NatsServer(

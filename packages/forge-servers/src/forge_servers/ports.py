@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Container
 
 from .errors import PortTakenError, ServerError
 from .procfs import Holder, holders, listening_sockets
@@ -58,10 +59,12 @@ class Port:
         """Whether another port may be chosen: nobody was told about this one yet."""
         return not self._kept
 
-    def claim(self, title: str) -> None:
-        """Chooses a free port, or raises `PortTakenError` where a fixed one is taken."""
+    def claim(self, title: str, others: Container[int] = ()) -> None:
+        """Chooses a free port that is none of `others`, or raises `PortTakenError` where a fixed one is taken."""
         if self.may_change:
             self._number = free_port()
+            while self._number in others:
+                self._number = free_port()
         elif is_taken(self.number):
             holder = port_holder(self.number) or "a process that can't be told"
             raise PortTakenError(f"port {self.number} for {title} is taken by {holder}: end it, or give another port")

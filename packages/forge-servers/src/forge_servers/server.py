@@ -176,8 +176,11 @@ class Server(ABC):
         raise ServerError(f"{self.title}: no free port was found in {PORT_ATTEMPTS} attempts; give one")
 
     def _claim_ports(self) -> None:
-        for port in self._ports():
-            port.claim(self.title)
+        # A server's own ports differ: nothing listens on any of them yet, so one may be offered twice.
+        claimed: set[int] = set()
+        for port in sorted(self._ports(), key=lambda port: port.may_change):
+            port.claim(self.title, claimed)
+            claimed.add(port.number)
 
     def _try_ports(self, lock: DirectoryLock) -> bool:
         """Starts the server; False where a chosen port was taken by somebody else in the meantime."""
@@ -189,12 +192,17 @@ class Server(ABC):
         except BaseException:
             ended_itself = child.poll() is not None
             child.stop(self.stop_timeout)
-            if ended_itself and any(port.may_change and is_taken(port.number) for port in ports):
+            if ended_itself and any(port.may_change for port in ports) and self._lost_a_port(child, ports):
                 return False
             raise
         for port in ports:
             port.keep()
         return True
+
+    def _lost_a_port(self, child: ChildProcess, ports: list[Port]) -> bool:
+        # Who took it may be gone again: an outgoing connection has a port, too.
+        told = "address already in use" in child.log_tail().lower()
+        return told or any(port.may_change and is_taken(port.number) for port in ports)
 
     def _wait_ready(self, child: ChildProcess) -> None:
         deadline = time.monotonic() + self.start_timeout
