@@ -1,8 +1,11 @@
+import asyncio
+import os
 import subprocess
 
 import pytest
 
 from forge_project import CommitTree, WorkingTree
+from forge_project.source.batch import object_reader
 from forge_project.source.tree import SourceLimits
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
 from forge_sdk.models.jobs import GitContext
@@ -202,3 +205,32 @@ def source(root, kind, run_git, **options):
     if kind == "checkout":
         return WorkingTree(root, **options)
     return CommitTree(root / ".git", run_git(root, "rev-parse", "HEAD"), **options)
+
+
+async def test_a_git_that_hangs_is_ended_with_the_reader(tmp_path, monkeypatch):
+    program = tmp_path / "git"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1), object_reader(tmp_path) as reader:
+            async for _ in reader.read([b"0" * 40], 100):
+                pass
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+async def test_many_objects_come_in_order_and_large_ones_without_content(tmp_path):
+    def git(*arguments, data=None):
+        command = ["git", "-C", str(tmp_path), *arguments]
+        return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+    git("init", "-q")
+    contents = [b"x" * (number * 37 % 5000) for number in range(700)] + [b"y" * 6_000_000]
+    names = [git("hash-object", "-w", "--stdin", data=content).strip() for content in contents[-3:]]
+    small = {content: git("hash-object", "-w", "--stdin", data=content).strip() for content in contents[:20]}
+    asked = [*small.values(), b"0" * 40, *names] * 30
+    async with object_reader(tmp_path / ".git") as reader:
+        found = [entry async for entry in reader.read(asked, 5_000_000)]
+    expected = [*small, None, *contents[-3:-1], None] * 30
+    assert [entry.content if entry is not None else None for entry in found] == expected

@@ -2,15 +2,18 @@
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from forge_project.source.tree import COMPONENT
 from forge_sdk.errors import ErrorCode, PlatformError
 
-_STREAM_LIMIT = 1024 * 1024
+_HELD_BYTES = 4 * 2**20
+_ASKED_AT_ONCE = 256
+"""Names of objects, which fit into an empty pipe (64 KB): asking never waits for git, which may wait for its reader."""
 _END_TIMEOUT_S = 5.0
 
 
@@ -22,36 +25,47 @@ class GitObject(NamedTuple):
 
 
 class ObjectReader:
-    """Reads objects of one repository, in the order in which they are asked for."""
+    """Reads objects of one repository, in the order in which they are asked for.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    In threads with plain pipes: asyncio's own take several times as long, and under uvloop starting the process forks, which
+    copies the page tables of a large service.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         if process.stdin is None or process.stdout is None:
             raise ValueError("the process must have pipes for its input and output")
-        self._stdin = process.stdin
-        self._buffer = _Buffer(process.stdout)
+        self._stdin, self._stdout = process.stdin, process.stdout
 
     async def read(self, names: Sequence[bytes], max_bytes: int) -> AsyncGenerator[GitObject | None]:
         """The object of each name (an object id, or `commit^{tree}`); `None` where there is none.
 
         Larger ones than `max_bytes` come without content.
         """
-        # Asked for while answers are read: with both pipes full neither side would go on.
-        asking = asyncio.create_task(self._ask(names))
-        try:
-            for _ in names:
-                yield await self._answer(max_bytes)
-            await asking
-        finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-
-    async def _ask(self, names: Sequence[bytes]) -> None:
         for chunk in _chunks(names):
-            self._stdin.write(b"".join(name + b"\n" for name in chunk))
-            await self._stdin.drain()
+            await asyncio.to_thread(self._ask, chunk)
+            left = len(chunk)
+            while left:
+                answers = await asyncio.to_thread(self._answers, left, max_bytes)
+                left -= len(answers)
+                for answer in answers:
+                    yield answer
 
-    async def _answer(self, max_bytes: int) -> GitObject | None:
-        header = (self._buffer.arrived_line() or await self._buffer.line()).split()
+    def _ask(self, names: Sequence[bytes]) -> None:
+        self._stdin.write(b"".join(name + b"\n" for name in names))
+        self._stdin.flush()
+
+    def _answers(self, count: int, max_bytes: int) -> list[GitObject | None]:
+        """The next answers, at least one; fewer than `count` where they are large."""
+        answers: list[GitObject | None] = []
+        held = 0
+        while len(answers) < count and held < _HELD_BYTES:
+            answer = self._answer(max_bytes)
+            held += len(answer.content or b"") if answer is not None else 0
+            answers.append(answer)
+        return answers
+
+    def _answer(self, max_bytes: int) -> GitObject | None:
+        header = self._stdout.readline().split()
         if not header:
             raise PlatformError(
                 "git cat-file ended early: check the object store with git fsck",
@@ -61,97 +75,52 @@ class ObjectReader:
         if header[-1] in (b"missing", b"ambiguous"):
             return None
         size = int(header[2])
+        kind = header[1].decode("ascii")
         if size <= max_bytes:
-            content = self._buffer.arrived(size + 1) or await self._buffer.exactly(size + 1)
-            return GitObject(type=header[1].decode("ascii"), content=content[:-1])
-        await self._buffer.skip(size + 1)
-        return GitObject(type=header[1].decode("ascii"), content=None)
+            return GitObject(type=kind, content=self._exactly(size + 1)[:-1])
+        for start in range(0, size + 1, _HELD_BYTES):
+            self._exactly(min(_HELD_BYTES, size + 1 - start))
+        return GitObject(type=kind, content=None)
 
-
-class _Buffer:
-    """Takes lines and contents out of what has arrived: waiting for each by itself would take most of the time."""
-
-    def __init__(self, stream: asyncio.StreamReader) -> None:
-        self._stream = stream
-        self._arrived = b""
-        self._at = 0
-
-    def arrived_line(self) -> bytes:
-        """The next line where all of it is here; else an empty text."""
-        end = self._arrived.find(b"\n", self._at)
-        if end < 0:
-            return b""
-        line = self._arrived[self._at : end]
-        self._at = end + 1
-        return line
-
-    def arrived(self, size: int) -> bytes:
-        """The next `size` bytes where all of them are here; else an empty text."""
-        end = self._at + size
-        if end > len(self._arrived):
-            return b""
-        content = self._arrived[self._at : end]
-        self._at = end
+    def _exactly(self, size: int) -> bytes:
+        content = self._stdout.read(size)
+        if len(content) < size:
+            raise EOFError(f"{size - len(content)} bytes are missing")
         return content
-
-    async def line(self) -> bytes:
-        """The next line; an empty text at the end of the stream."""
-        while not (line := self.arrived_line()):
-            if not await self._more():
-                return b""
-        return line
-
-    async def exactly(self, size: int) -> bytes:
-        parts = []
-        while size > 0:
-            part = self._arrived[self._at : self._at + size]
-            parts.append(part)
-            self._at += len(part)
-            size -= len(part)
-            if size > 0 and not await self._more():
-                raise asyncio.IncompleteReadError(b"".join(parts), size)
-        return b"".join(parts)
-
-    async def skip(self, size: int) -> None:
-        while size > 0:
-            passed = min(size, len(self._arrived) - self._at)
-            self._at += passed
-            size -= passed
-            if size > 0 and not await self._more():
-                raise asyncio.IncompleteReadError(b"", size)
-
-    async def _more(self) -> bool:
-        arrived = await self._stream.read(_STREAM_LIMIT)
-        self._arrived = self._arrived[self._at :] + arrived
-        self._at = 0
-        return bool(arrived)
 
 
 @asynccontextmanager
 async def object_reader(git_directory: Path) -> AsyncIterator[ObjectReader]:
     """A reader of the object store at `git_directory`; the process is gone at the end, also after cancellation."""
-    process = await asyncio.create_subprocess_exec(
-        "git", f"--git-dir={git_directory}", "cat-file", "--batch",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        env=_environment(), start_new_session=True, limit=_STREAM_LIMIT,
-    )  # fmt: skip
+    process = _started(git_directory)
     try:
         yield ObjectReader(process)
-    except (asyncio.IncompleteReadError, ConnectionError) as error:
+    except (EOFError, ConnectionError) as error:
         raise PlatformError(
             f"the object store {git_directory} can't be read: check it with git fsck",
             code=ErrorCode.GIT_FAILED,
             component=COMPONENT,
         ) from error
     finally:
-        await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
+        # Ends a thread that still reads, too.
         process.kill()
-    async with asyncio.timeout(_END_TIMEOUT_S):
-        await process.communicate()
+        await asyncio.to_thread(_ended, process)
+
+
+def _started(git_directory: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        ["git", f"--git-dir={git_directory}", "cat-file", "--batch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+        start_new_session=True,
+    )
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(subprocess.TimeoutExpired, BrokenPipeError):
+        process.communicate(timeout=_END_TIMEOUT_S)
 
 
 def _environment() -> dict[str, str]:
@@ -168,6 +137,6 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _chunks(names: Sequence[bytes], size: int = 256) -> Iterator[Sequence[bytes]]:
+def _chunks(names: Sequence[bytes], size: int = _ASKED_AT_ONCE) -> Iterator[Sequence[bytes]]:
     for start in range(0, len(names), size):
         yield names[start : start + size]
