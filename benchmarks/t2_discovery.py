@@ -50,13 +50,13 @@ async def _with_floor(store: Path, files: int, projects: int) -> list[Row]:
                 walk, lambda: floor_ms(project_texts(projects)), read, discover
             )
     of = f"a commit of {files:,} files with {projects} projects"
-    reading_ratio, ratio = reading / floor, (whole - evaluation) / floor
+    reading_ratio, allowed = reading / floor, TARGET * floor + evaluation
     return [
         Row("T2.1", f"reading the configuration of {of}", "ms", floor, reading, reading_ratio, f"<= {TARGET:g}", reading_ratio <= TARGET),
         Row(
             "T2.2",
-            f"discovery of {of}; the ratio without the {evaluation:.0f} ms that one Go process evaluates",
-            "ms", floor, whole, ratio, f"<= {TARGET:g} and the evaluation", ratio <= TARGET,
+            f"discovery of {of}, against what is allowed: {TARGET:g}x the floor of T2.1 and the evaluation by one Go process",
+            "ms", allowed, whole, whole / allowed, "<= 1", whole <= allowed,
         ),
     ]  # fmt: skip
 
