@@ -37,6 +37,11 @@ async def until(condition, seconds=10.0):
             await asyncio.sleep(0.01)
 
 
+def cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
 def is_gone(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -71,8 +76,10 @@ async def test_requests_share_the_processes():
 async def test_a_cancelled_evaluation_ends_its_process(evaluator):
     await evaluator.evaluate(package())
     (pid,) = evaluator.process_ids
+    before = cpu_seconds(pid)
     running = asyncio.create_task(evaluator.evaluate(package(ENDLESS)))
-    await until(lambda: psutil.Process(pid).cpu_percent(0.05) > 10)
+    # So much that it can only be the endless one: a request that was not sent yet would leave the process alive.
+    await until(lambda: cpu_seconds(pid) - before > 0.3)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -94,9 +101,10 @@ async def test_a_process_killed_amid_a_request_fails_that_request_alone():
     async with Evaluator(processes=1) as evaluator:
         await evaluator.evaluate(package())
         (pid,) = evaluator.process_ids
+        before = cpu_seconds(pid)
         running = asyncio.create_task(evaluator.evaluate(package(ENDLESS)))
         waiting = asyncio.create_task(evaluator.evaluate(package()))
-        await until(lambda: psutil.Process(pid).cpu_percent(0.05) > 10)
+        await until(lambda: cpu_seconds(pid) - before > 0.3)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(EvaluatorCrashedError, match="-9"):
             await running
