@@ -44,8 +44,9 @@ def test_one_trace_from_the_trigger_to_the_program(traced_platform, traces, make
     eventually(lambda: ("forge-worker", "step") in traces.ancestors(program), "the step's span arrives")
     eventually(lambda: ("forge-worker", "ci job") in traces.ancestors(program), "the job's span arrives")
     eventually(lambda: ("forge-api", "publish ci") in traces.ancestors(program), "the dispatcher's span arrives")
-    assert ("forge-api", "POST /v1/runs") in traces.ancestors(program)
+    # Spans between arrive when they end, that of the run after the command has seen its end.
+    eventually(lambda: ("forge-api", "POST /v1/runs") in traces.ancestors(program), "all spans between arrive")
     log = traced_platform.forge("logs", done.json()["id"]).out
     assert f"context 00-{trigger.trace_id.hex()}-{program.span_id.hex()}-" in log
-    [discovery] = traces.named("discovery job")
+    [discovery] = eventually(lambda: traces.named("discovery job"), "the discovery's span arrives")
     assert discovery.trace_id == trigger.trace_id
