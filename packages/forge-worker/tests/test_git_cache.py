@@ -157,6 +157,15 @@ async def test_worktrees_are_private_and_clean_when_reused(cache, worktrees, sou
         assert await Git(reused).run("status", "--porcelain", "--ignored") == b""
 
 
+async def test_an_untouched_worktree_is_given_again_as_it_is(cache, worktrees, source):
+    sha = source.commit({"a": "1", "b/c": "2"})
+    states = []
+    for _ in range(2):
+        async with cache.commit(source.url, sha) as commit, worktrees.checkout(commit) as path:
+            states.append({entry: entry.lstat().st_ctime_ns for entry in path.rglob("*")})
+    assert states[0] == states[1]
+
+
 async def test_repository_code_can_poison_neither_files_nor_git(cache, worktrees, source):
     sha = source.commit({"a": "good"})
     async with cache.commit(source.url, sha) as commit, worktrees.checkout(commit) as path:

@@ -2,7 +2,8 @@
 
 A worktree is a repository of its own that borrows the objects of the cache (`objects/info/alternates`): repository code may do what it
 likes in its `.git`, which is thrown away before the next use. Only the files stay, and the index of the checkout, kept beside them,
-which knows their times: a reuse writes just what differs.
+which knows their times: a reuse writes just what differs. Where the same commit is wanted again and nothing was touched, `.git` included,
+there is nothing to do.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from forge_sdk.errors import ErrorCode, PlatformError, TransientError
@@ -19,6 +21,7 @@ from forge_worker.git.cache import CachedCommit
 from forge_worker.git.command import Git
 from forge_worker.git.eviction import mark_corrupt
 from forge_worker.git.failures import is_corruption
+from forge_worker.git.snapshots import Snapshot, take_snapshot
 from forge_worker.locks import locked, try_locked
 
 FOLDER = "worktrees"
@@ -28,11 +31,20 @@ BUSY, FREE = b"busy", b""
 logger = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the last user of a worktree was given."""
+
+    commit: CachedCommit
+    state: Snapshot
+
+
 class Worktrees:
     """Worktrees below `directory`, by repository; each has a lock file that is held, and says `busy`, while it is in use."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / FOLDER
+        self._given: dict[Path, _Given] = {}
 
     @asynccontextmanager
     async def checkout(self, commit: CachedCommit) -> AsyncIterator[Path]:
@@ -40,7 +52,7 @@ class Worktrees:
 
         Raises `PlatformError` (`git_failed`), transient where the cache turned out to be corrupt: the next fetch makes it anew.
         """
-        async with self._slot(commit.git_directory.stem) as path:
+        async with self._slot(commit) as path:
             try:
                 await self._prepare(path, commit)
             except PlatformError as error:
@@ -66,10 +78,11 @@ class Worktrees:
                     lock.unlink(missing_ok=True)
 
     @asynccontextmanager
-    async def _slot(self, repository: str) -> AsyncIterator[Path]:
-        folder = self._directory / repository
+    async def _slot(self, commit: CachedCommit) -> AsyncIterator[Path]:
+        folder = self._directory / commit.git_directory.stem
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for lock in sorted(folder.glob("*.lock")):
+        # One that has the commit already may need nothing.
+        for lock in sorted(folder.glob("*.lock"), key=lambda lock: (not self._has(lock.with_suffix(""), commit), lock)):
             with try_locked(lock) as free:
                 if free and lock.exists():
                     async with self._busy(lock) as path:
@@ -79,6 +92,10 @@ class Worktrees:
         async with locked(lock), self._busy(lock) as path:
             yield path
 
+    def _has(self, path: Path, commit: CachedCommit) -> bool:
+        given = self._given.get(path)
+        return given is not None and given.commit == commit
+
     @asynccontextmanager
     async def _busy(self, lock: Path) -> AsyncIterator[Path]:
         _mark(lock, BUSY)
@@ -86,6 +103,15 @@ class Worktrees:
         _mark(lock, FREE)
 
     async def _prepare(self, path: Path, commit: CachedCommit) -> None:
+        given = self._given.pop(path, None)
+        if given is None or given.commit != commit or not await asyncio.to_thread(given.state.holds):
+            await self._make(path, commit)
+            state = await take_snapshot(path)
+            given = _Given(commit, state) if state is not None else None
+        if given is not None:
+            self._given[path] = given
+
+    async def _make(self, path: Path, commit: CachedCommit) -> None:
         if not _is_folder(path) or not _kept_index(path).is_file():
             await self._fresh(path, commit)
             return
