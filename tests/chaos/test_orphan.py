@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,8 +58,9 @@ def test_an_orphan_with_an_old_token_changes_nothing(platform, make_repository, 
     assert '"status": "success"' in out
     assert platform.forge("logs", run["id"]).out.count("run 2") == 1
     [task] = run["phases"][1]["tasks"]
-    late = write_status(platform, {**first_claim(worker_log, run["id"]), "tasks": [failure_of(task["id"])]})
-    assert (late.code, json.load(late)["error"]["code"]) == (409, "stale_token")
+    late = first_claim(worker_log, run["id"])
+    [refused] = write_status(platform, {**late, "tasks": [failure_of(task["id"])]})
+    assert (refused["job_id"], refused["code"]) == (late["job_id"], "stale_token")
     assert (
         platform.forge("run", str(repository.folder), "--json").json()["phases"][1]["tasks"][0]["status"] == "success"
     )
@@ -78,13 +78,13 @@ def failure_of(task_id: str) -> dict[str, str]:
     return {"task_id": task_id, "status": "failed", "at": datetime.now(UTC).isoformat()}
 
 
-def write_status(platform, body) -> urllib.error.HTTPError:
-    """What the API answers to an update with an old token."""
+def write_status(platform, body) -> list[dict[str, str]]:
+    """The jobs that the API refuses of a batch with an old token."""
     request = urllib.request.Request(
         f"{platform.api}/v1/internal/statuses",
-        data=json.dumps(body).encode(),
+        data=json.dumps({"jobs": [body]}).encode(),
         headers={"Authorization": f"Bearer {platform.token('worker')}", "Content-Type": "application/json"},
     )
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
-    return refused.value
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        refused: list[dict[str, str]] = json.load(answer)["refused"]
+    return refused

@@ -12,6 +12,7 @@ from forge_sdk.models.api import (
     AttemptUpdate,
     CreateDeployment,
     Deployment,
+    JobStatuses,
     LedgerUpdate,
     PluginDescription,
     Publication,
@@ -71,12 +72,18 @@ async def step(database, run):
 def batch(step, token, status, **fields):
     step_id, task_id, job = step
     key = fields.pop("logs_key", None)
-    return StatusBatch(
+    statuses = JobStatuses(
         job_id=job,
         token=token,
         tasks=(TaskStatusUpdate(task_id=task_id, status=status, at=NOW),),
         steps=(StepStatusUpdate(step_id=step_id, status=status, at=NOW, logs_key=key, **fields),),
     )
+    return StatusBatch(jobs=(statuses,))
+
+
+async def refusal(client, statuses):
+    [refused] = (await client.update_statuses(statuses)).refused
+    return refused
 
 
 async def only_step(client, run):
@@ -97,9 +104,8 @@ async def test_what_a_worker_reports_is_seen_in_the_run(client, run, step):
 
 async def test_an_orphan_changes_nothing(client, run, step):
     await client.update_statuses(batch(step, 5, ExecutionStatus.RUNNING))
-    with pytest.raises(PlatformError) as failure:
-        await client.update_statuses(batch(step, 4, ExecutionStatus.FAILED))
-    assert failure.value.code is ErrorCode.STALE_TOKEN
+    refused = await refusal(client, batch(step, 4, ExecutionStatus.FAILED))
+    assert (refused.job_id, refused.code) == (step[2], ErrorCode.STALE_TOKEN)
     assert (await only_step(client, run)).status is ExecutionStatus.RUNNING
 
 
@@ -110,22 +116,31 @@ async def test_a_late_report_does_not_reopen_what_has_ended(client, run, step):
 
 
 async def test_a_job_writes_its_own_task_only(client, step):
-    foreign = (step[0], step[1], uuid4())
-    with pytest.raises(PlatformError, match="not part of job") as failure:
-        await client.update_statuses(batch(foreign, 1, ExecutionStatus.RUNNING))
-    assert failure.value.code is ErrorCode.CONFLICT
+    refused = await refusal(client, batch((step[0], step[1], uuid4()), 1, ExecutionStatus.RUNNING))
+    assert refused.code == ErrorCode.CONFLICT
+    assert "not part of job" in refused.message
 
 
 @pytest.mark.parametrize("key", ["job-results/x.json", "pipeline-logs/other/x.log", "pipeline-logs/{run}/../x.log"])
 async def test_a_log_lies_in_its_runs_folder(client, run, step, key):
-    with pytest.raises(PlatformError, match="not in the folder"):
-        await client.update_statuses(batch(step, 1, ExecutionStatus.RUNNING, logs_key=key.format(run=run.id)))
+    refused = await refusal(client, batch(step, 1, ExecutionStatus.RUNNING, logs_key=key.format(run=run.id)))
+    assert "not in the folder" in refused.message
+    assert (await only_step(client, run)).status is ExecutionStatus.PENDING
 
 
 async def test_a_task_that_does_not_exist_is_not_found(client, step):
-    with pytest.raises(PlatformError) as failure:
-        await client.update_statuses(batch((uuid4(), uuid4(), step[2]), 1, ExecutionStatus.RUNNING))
-    assert failure.value.code is ErrorCode.NOT_FOUND
+    refused = await refusal(client, batch((uuid4(), uuid4(), step[2]), 1, ExecutionStatus.RUNNING))
+    assert refused.code == ErrorCode.NOT_FOUND
+
+
+async def test_a_refused_job_leaves_the_others_of_its_batch_and_its_own_token_alone(client, run, step):
+    [good] = batch(step, 3, ExecutionStatus.RUNNING).jobs
+    [foreign] = batch((step[0], step[1], uuid4()), 9, ExecutionStatus.FAILED).jobs
+    assert (await refusal(client, StatusBatch(jobs=(foreign, good)))).job_id == foreign.job_id
+    assert (await only_step(client, run)).status is ExecutionStatus.RUNNING
+    [unknown] = batch((uuid4(), step[1], step[2]), 9, ExecutionStatus.FAILED).jobs
+    assert (await refusal(client, StatusBatch(jobs=(unknown,)))).code == ErrorCode.NOT_FOUND
+    assert (await client.update_statuses(batch(step, 3, ExecutionStatus.SUCCESS))).refused == ()
 
 
 def test_several_updates_of_one_step_become_one_row():

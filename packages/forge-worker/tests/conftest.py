@@ -27,7 +27,7 @@ from forge_sdk.configuration import (
     WorkerConfiguration,
 )
 from forge_sdk.messaging import CONTROL_BUCKET, JOBS_BUCKET, QUEUE_OF_TYPE, QUEUES, Queue
-from forge_sdk.models.api import StatusBatch
+from forge_sdk.models.api import JobStatuses, StatusAnswer, StatusBatch
 from forge_sdk.models.jobs import Job, JobEntry, JobResult, JobType
 from forge_sdk.nats_requests import Requests
 from forge_sdk.object_storage import S3ObjectStore
@@ -118,13 +118,14 @@ def make_source(tmp_path: Path) -> Callable[[str], Source]:
 class RecordingApi:
     """Keeps what a worker reports."""
 
-    batches: list[StatusBatch] = field(default_factory=list)
+    jobs: list[JobStatuses] = field(default_factory=list)
 
-    async def update_statuses(self, body: StatusBatch) -> None:
-        self.batches.append(body)
+    async def update_statuses(self, body: StatusBatch) -> StatusAnswer:
+        self.jobs += body.jobs
+        return StatusAnswer()
 
     def step_statuses(self, step_id: uuid.UUID) -> list[str]:
-        return [step.status.value for batch in self.batches for step in batch.steps if step.step_id == step_id]
+        return [step.status.value for job in self.jobs for step in job.steps if step.step_id == step_id]
 
 
 class Recorder:

@@ -66,7 +66,7 @@ async def test_waves_share_a_worktree_and_log_each_step(run_task, storage, recor
     assert "/services/api\n" in text
     assert "starting second" in text
     assert recording_api.step_statuses(first.id) == ["running", "success"]
-    tasks = [task.status.value for batch in recording_api.batches for task in batch.tasks]
+    tasks = [task.status.value for job in recording_api.jobs for task in job.tasks]
     assert tasks == ["running", "success"]
 
 

@@ -5,13 +5,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Protocol
 from uuid import UUID
 
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
-from forge_sdk.models.api import StatusBatch, StepStatusUpdate, TaskStatusUpdate
+from forge_sdk.models.api import JobStatuses, StatusAnswer, StatusBatch, StepStatusUpdate, TaskStatusUpdate
 
 BATCH_INTERVAL_S = 0.1
 BATCH_ROWS = 500
@@ -26,8 +25,8 @@ logger = get_logger(__name__)
 class StatusSink(Protocol):
     """Where batches go: `ApiClient`."""
 
-    async def update_statuses(self, body: StatusBatch) -> None:
-        """Send one batch."""
+    async def update_statuses(self, body: StatusBatch) -> StatusAnswer:
+        """Send one batch; the answer names the jobs that were refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +89,20 @@ class StatusReporter:
         if not self._rows:
             self._waiting.clear()
         try:
-            return await self._send_rows(rows)
+            answer = await self._api.update_statuses(_batch(rows))
         except asyncio.CancelledError:
             self._put_back(rows)
             raise
-
-    async def _send_rows(self, rows: list[_Row]) -> bool:
-        rows.sort(key=lambda row: (row.job_id, row.token))
-        for (job_id, token), group in groupby(rows, key=lambda row: (row.job_id, row.token)):
-            batch = _batch(job_id, token, group)
-            try:
-                await self._api.update_statuses(batch)
-            except PlatformError as error:
-                if error.transient:
-                    logger.warning("status_updates_delayed", error=error.message)
-                    self._put_back([row for row in rows if (row.job_id, row.token) >= (job_id, token)])
-                    return False
-                event = "stale_worker" if error.code is ErrorCode.STALE_TOKEN else "status_updates_refused"
-                logger.warning(event, job_id=str(job_id), error=error.message)
+        except PlatformError as error:
+            if error.transient:
+                logger.warning("status_updates_delayed", error=error.message)
+                self._put_back(rows)
+                return False
+            logger.warning("status_updates_refused", count=len(rows), error=error.message)
+            return True
+        for refused in answer.refused:
+            event = "stale_worker" if refused.code == ErrorCode.STALE_TOKEN else "status_updates_refused"
+            logger.warning(event, job_id=str(refused.job_id), error=refused.message)
         return True
 
     def _put_back(self, rows: list[_Row]) -> None:
@@ -117,11 +112,23 @@ class StatusReporter:
             self._waiting.set()
 
 
-def _batch(job_id: UUID, token: int, rows: Iterable[_Row]) -> StatusBatch:
-    updates = [row.update for row in rows]
+def _batch(rows: Iterable[_Row]) -> StatusBatch:
+    """The rows by job; of a job that this worker took twice meanwhile the later claim counts."""
+    tokens: dict[UUID, int] = {}
+    updates: dict[UUID, list[StepStatusUpdate | TaskStatusUpdate]] = {}
+    for row in rows:
+        if row.token > tokens.get(row.job_id, -1):
+            tokens[row.job_id], updates[row.job_id] = row.token, []
+        if row.token == tokens[row.job_id]:
+            updates[row.job_id].append(row.update)
     return StatusBatch(
-        job_id=job_id,
-        token=token,
-        tasks=tuple(update for update in updates if isinstance(update, TaskStatusUpdate)),
-        steps=tuple(update for update in updates if isinstance(update, StepStatusUpdate)),
+        jobs=tuple(
+            JobStatuses(
+                job_id=job_id,
+                token=token,
+                tasks=tuple(update for update in updates[job_id] if isinstance(update, TaskStatusUpdate)),
+                steps=tuple(update for update in updates[job_id] if isinstance(update, StepStatusUpdate)),
+            )
+            for job_id, token in tokens.items()
+        )
     )

@@ -64,7 +64,7 @@ async def api(unused_tcp_port):
 
     async def statuses(request):
         seen["statuses"].append(await request.json())
-        return web.Response(status=204)
+        return web.json_response({"refused": []})
 
     application = web.Application()
     application.router.add_post("/token", token)

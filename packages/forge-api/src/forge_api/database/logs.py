@@ -85,6 +85,14 @@ def places(run_id: UUID, found: Iterable[tuple[str, str]]) -> list[dict[str, str
     return made
 
 
+def require_of_run(logs_key: str, run_id: UUID | None) -> None:
+    """Raise `conflict` unless the log is in the run's folder: who reads a log gets a signed URL of its key."""
+    if not logs_key.startswith(f"{LOGS_PREFIX}/{run_id}/") or ".." in logs_key.split("/"):
+        raise PlatformError(
+            f"log {logs_key} is not in the folder of run {run_id}", code=ErrorCode.CONFLICT, component="api"
+        )
+
+
 async def expect_job_log(connection: Connection, job: Job, project: str, step: str) -> None:
     """Keep where a job without steps writes its log."""
     await store_job_log(connection, job.id, job.run_id, log_key(job.run_id, job.type.value, project, step))

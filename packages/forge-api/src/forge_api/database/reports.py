@@ -1,42 +1,17 @@
-"""What workers report while they work, under the fencing token of their job."""
+"""What workers report of releases while they work, under the fencing token of their job."""
 
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from forge_api.database import logs, tokens
-from forge_api.database.merging import merged_steps, merged_tasks
 from forge_api.database.pool import Connection
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.identifiers import job_id as derived_job_id
 from forge_sdk.identifiers import uuid7
-from forge_sdk.models.api import AttemptUpdate, LedgerUpdate, StatusBatch
+from forge_sdk.models.api import AttemptUpdate, LedgerUpdate
 from forge_sdk.models.statuses import AttemptState
-from forge_sdk.storage_keys import LOGS_PREFIX
 
-_TASKS_OF = """
-select t.id, h.run_id, h.phase_name, t.project_name, null::uuid as step_id
-from task_executions t join phase_executions h on h.id = t.phase_id where t.id = any($1::uuid[])
-union all
-select t.id, h.run_id, h.phase_name, t.project_name, s.id
-from step_executions s join task_executions t on t.id = s.task_id join phase_executions h on h.id = t.phase_id
-where s.id = any($2::uuid[])
-"""
-# A row that has ended stays as it is: the job's result, which came before, knows better than a late report.
-_UPDATE_TASKS = """
-update task_executions t set status = u.status, started_at = coalesce(t.started_at, u.started_at),
-    completed_at = coalesce(u.completed_at, t.completed_at)
-from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[]) as u (id, status, started_at, completed_at)
-where t.id = u.id and t.status in ('pending', 'running')
-"""
-_UPDATE_STEPS = """
-update step_executions s set status = u.status, started_at = coalesce(s.started_at, u.started_at),
-    completed_at = coalesce(u.completed_at, s.completed_at), exit_code = coalesce(u.exit_code, s.exit_code),
-    logs_key = coalesce(u.logs_key, s.logs_key)
-from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::integer[], $6::text[])
-    as u (id, status, started_at, completed_at, exit_code, logs_key)
-where s.id = u.id and s.status in ('pending', 'running')
-"""
 _ATTEMPT = """
 select a.run_id, p.name as project from release_attempts a join projects p on p.id = a.project_id
 where a.id = $1 for update of a
@@ -59,19 +34,6 @@ _ARTIFACT_LOG = "update attempt_artifacts set logs_key = $3, updated_at = now() 
 _RELEASE_LOG = "update release_attempts set logs_key = $2, updated_at = now() where id = $1"
 
 
-async def apply_statuses(connection: Connection, batch: StatusBatch) -> None:
-    """Write statuses of tasks and steps.
-
-    Raises `stale_token`, and `conflict` for what is not part of the job or a log outside the run's folder.
-    """
-    await tokens.require_newest(connection, batch.job_id, batch.token)
-    await _require_own(connection, batch)
-    if batch.tasks:
-        await connection.execute(_UPDATE_TASKS, *merged_tasks(batch.tasks))
-    if batch.steps:
-        await connection.execute(_UPDATE_STEPS, *merged_steps(batch.steps))
-
-
 async def apply_publications(connection: Connection, release_id: UUID, body: LedgerUpdate) -> None:
     """Write rows of the publish ledger; `not_found` for an attempt or artifact that does not exist."""
     await tokens.require_newest(connection, body.job_id, body.token)
@@ -92,7 +54,7 @@ async def apply_attempt(connection: Connection, release_id: UUID, body: AttemptU
     attempt = await _attempt(connection, release_id)
     await connection.execute(_UPDATE_STATE, release_id, body.state.value)
     if body.logs_key is not None:
-        _require_log_of_run(body.logs_key, attempt["run_id"])
+        logs.require_of_run(body.logs_key, attempt["run_id"])
         await _store_log(connection, release_id, attempt, body.job_id, body.logs_key)
 
 
@@ -104,27 +66,6 @@ async def _store_log(connection: Connection, release_id: UUID, attempt: Any, job
             await connection.execute(_ARTIFACT_LOG, release_id, name, logs_key)
             return
     await connection.execute(_RELEASE_LOG, release_id, logs_key)
-
-
-async def _require_own(connection: Connection, batch: StatusBatch) -> None:
-    tasks = [update.task_id for update in batch.tasks]
-    steps = [update.step_id for update in batch.steps]
-    rows = await connection.fetch(_TASKS_OF, tasks, steps)
-    for row in rows:
-        if derived_job_id(row["run_id"], "ci", row["phase_name"], row["project_name"]) != batch.job_id:
-            raise _conflict(f"task {row['id']} is not part of job {batch.job_id}")
-    runs = {row["step_id"] or row["id"]: row["run_id"] for row in rows}
-    if missing := [str(found) for found in (*tasks, *steps) if found not in runs]:
-        raise _not_found(f"there is no task or step {missing[0]}")
-    for update in batch.steps:
-        if update.logs_key is not None:
-            _require_log_of_run(update.logs_key, runs[update.step_id])
-
-
-def _require_log_of_run(logs_key: str, run_id: UUID | None) -> None:
-    # Whoever reads a log gets a signed URL of its key, so a key must not name anything else.
-    if not logs_key.startswith(f"{LOGS_PREFIX}/{run_id}/") or ".." in logs_key.split("/"):
-        raise _conflict(f"log {logs_key} is not in the folder of run {run_id}")
 
 
 async def _attempt(connection: Connection, release_id: UUID) -> Any:

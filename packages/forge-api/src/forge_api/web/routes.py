@@ -56,7 +56,7 @@ WORKER_ROUTES = (
         roles=SERVICES,
         summary="Report statuses of tasks and steps",
         body=api.StatusBatch,
-        answers={NO_CONTENT: None},
+        answers={OK: api.StatusAnswer},
     ),
     Route(
         method="PUT",

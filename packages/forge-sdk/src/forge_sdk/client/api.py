@@ -194,9 +194,9 @@ class ApiClient:
         """Tell what a worker has installed."""
         await self._send("PUT", f"/v1/internal/plugins/{quote(service, safe='')}", None, body)
 
-    async def update_statuses(self, body: api.StatusBatch) -> None:
-        """Report statuses of tasks and steps."""
-        await self._send("POST", "/v1/internal/statuses", None, body)
+    async def update_statuses(self, body: api.StatusBatch) -> api.StatusAnswer:
+        """Report statuses of tasks and steps; the answer names the jobs that were refused."""
+        return await self._send("POST", "/v1/internal/statuses", api.StatusAnswer, body)
 
     async def lease(self, body: api.LeaseRequest) -> bool:
         """Take, prolong or give back the lease on an image's referrers; whether the job holds it now."""

@@ -369,13 +369,39 @@ class TaskStatusUpdate(ClosedModel):
     at: datetime
 
 
-class StatusBatch(ClosedModel):
-    """Body of `POST /v1/internal/statuses`: updates under one job's fencing token."""
+class JobStatuses(ClosedModel):
+    """Updates of one job, under its fencing token."""
 
     job_id: UUID
     token: int = Field(ge=0)
     tasks: tuple[TaskStatusUpdate, ...] = ()
     steps: tuple[StepStatusUpdate, ...] = ()
+
+
+class StatusBatch(ClosedModel):
+    """Body of `POST /v1/internal/statuses`: updates of several jobs, each of which is there once."""
+
+    jobs: tuple[JobStatuses, ...] = Field(max_length=1000)
+
+    @model_validator(mode="after")
+    def _each_job_once(self) -> Self:
+        if len({job.job_id for job in self.jobs}) < len(self.jobs):
+            raise ValueError("a job may be there only once")
+        return self
+
+
+class RefusedStatuses(WireModel):
+    """A job of which nothing was written, and why: `stale_token` where another worker has it now."""
+
+    job_id: UUID
+    code: str
+    message: str
+
+
+class StatusAnswer(WireModel):
+    """The jobs of a `StatusBatch` that were refused; the others are written."""
+
+    refused: tuple[RefusedStatuses, ...] = ()
 
 
 class LeaseRequest(ClosedModel):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from forge_api.database import leases, plugins, reports, tokens
+from forge_api.database import leases, plugins, reports, status_reports, tokens
 from forge_api.web.call import Answer, Call
 from forge_sdk.models.api import (
     AttemptUpdate,
@@ -14,6 +14,7 @@ from forge_sdk.models.api import (
     LedgerUpdate,
     Plugins,
     RegisterPlugins,
+    StatusAnswer,
     StatusBatch,
 )
 from forge_sdk.models.base import ClosedModel
@@ -34,10 +35,10 @@ class ServicePath(ClosedModel):
 
 
 async def statuses(call: Call) -> Answer:
-    """Statuses of tasks and steps, under the fencing token of their job."""
+    """Statuses of tasks and steps, under the fencing tokens of their jobs."""
     async with call.services.database.transaction() as connection:
-        await reports.apply_statuses(connection, call.body_as(StatusBatch))
-    return DONE
+        refused = await status_reports.apply(connection, call.body_as(StatusBatch))
+    return Answer(StatusAnswer(refused=refused))
 
 
 async def lease(call: Call) -> Answer:
