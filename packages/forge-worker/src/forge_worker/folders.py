@@ -1,4 +1,4 @@
-"""Removing folders that repository code wrote, and measuring them."""
+"""Making folders, removing those that repository code wrote, and measuring them."""
 
 import os
 import shutil
@@ -8,6 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+
+def make_folder(path: Path) -> None:
+    """Make a private folder, and those above it; one look where it is there already."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def remove_tree(path: Path) -> None:

@@ -35,9 +35,16 @@ async def locked(path: Path, *, shared: bool = False, timeout_s: float = 900.0) 
 @contextmanager
 def try_locked(path: Path) -> Iterator[bool]:
     """Hold the lock at `path` alone where nobody else holds it; gives whether that worked."""
+    with try_locked_file(path) as descriptor:
+        yield descriptor is not None
+
+
+@contextmanager
+def try_locked_file(path: Path) -> Iterator[int | None]:
+    """As `try_locked`; gives the descriptor of the file, for what else it says, or nothing."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield _try(descriptor, shared=False)
+        yield descriptor if _try(descriptor, shared=False) else None
     finally:
         os.close(descriptor)
 

@@ -6,14 +6,15 @@ import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from forge_sdk.configuration import WorkerConfiguration
 from forge_sdk.logging import get_logger
-from forge_worker.folders import remove_tree, tree_size
+from forge_worker.folders import make_folder, remove_tree, tree_size
 from forge_worker.locks import locked, try_locked
 
 COPIED = ("PATH", "LANG", "LC_*", "TZ")
@@ -75,13 +76,19 @@ async def execution_environment(
     tools = configuration.cache.tools / facts.repository.replace("/", "--").lower()
     async with _tools_in_use(tools), _private_folder(configuration.cache.workspace) as private:
         yield {
-            **inherited(os.environ, configuration.environment_passthrough),
+            **_inherited_here(configuration.environment_passthrough),
             **facts.variables(),
             **{name: str(tools / folder) for name, folder in TOOL_CACHES.items()},
             "CI": "true",
             "HOME": str(private / "home"),
             "TMPDIR": str(private / "tmp"),
         }
+
+
+@lru_cache(maxsize=1)
+def _inherited_here(passthrough: tuple[str, ...]) -> Mapping[str, str]:
+    """Once for all tasks: neither the worker's environment nor its configuration changes while it runs."""
+    return inherited(os.environ, passthrough)
 
 
 def inherited(environment: Mapping[str, str], passthrough: Iterable[str]) -> dict[str, str]:
@@ -110,27 +117,39 @@ async def sweep_private_folders(workspace: Path) -> None:
 @asynccontextmanager
 async def _private_folder(workspace: Path) -> AsyncIterator[Path]:
     parent = workspace / PRIVATE
-    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(parent)
     path = parent / uuid.uuid4().hex
     lock = path.with_suffix(".lock")
+    folders = (path, path / "home", path / "tmp")
     async with locked(lock):
-        for name in ("home", "tmp"):
-            (path / name).mkdir(parents=True, mode=0o700)
+        for folder in folders:
+            folder.mkdir(mode=0o700)
         try:
             yield path
         finally:
-            await asyncio.to_thread(remove_tree, path)
+            if not _removed_empty(folders):
+                await asyncio.to_thread(remove_tree, path)
             lock.unlink(missing_ok=True)
+
+
+def _removed_empty(folders: Sequence[Path]) -> bool:
+    """Most tasks leave nothing behind: then three calls do."""
+    try:
+        for folder in reversed(folders):
+            folder.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 @asynccontextmanager
 async def _tools_in_use(tools: Path) -> AsyncIterator[None]:
-    tools.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(tools.parent)
     lock = tools.with_name(f"{tools.name}.lock")
     await _bound(tools, lock)
     async with locked(lock, shared=True):
         for folder in TOOL_CACHES.values():
-            (tools / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(tools / folder)
         yield
 
 

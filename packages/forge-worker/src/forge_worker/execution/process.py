@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -146,12 +145,6 @@ def _closes_descriptors(loop: asyncio.AbstractEventLoop) -> bool:
 def _start(
     argv: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: tuple[IO[bytes] | None, int, int | None]
 ) -> Child:
-    program = argv[0]
-    if "/" not in program and shutil.which(program, path=environment.get("PATH", os.defpath)) is None:
-        raise ConfigurationError(
-            f"program {program!r} is not on the worker's PATH: install it there, or correct the name",
-            component="execution",
-        )
     stdin, output, errors = streams
     try:
         started = subprocess.Popen(
@@ -163,11 +156,20 @@ def _start(
             stderr=errors if errors is not None else output,
             start_new_session=True,
         )
-    except (OSError, ValueError) as error:
+    except FileNotFoundError as error:
+        if error.filename != argv[0] or "/" in argv[0]:
+            raise _not_started(argv[0], cwd, error) from error
         raise ConfigurationError(
-            f"program {program!r} can't be started in {cwd}: {error}", component="execution"
+            f"program {argv[0]!r} is not on the worker's PATH: install it there, or correct the name",
+            component="execution",
         ) from error
+    except (OSError, ValueError) as error:
+        raise _not_started(argv[0], cwd, error) from error
     return Child(started)
+
+
+def _not_started(program: str, cwd: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"program {program!r} can't be started in {cwd}: {error}", component="execution")
 
 
 async def _ended(process: Child, pumps: list["asyncio.Task[None]"]) -> int:

@@ -16,9 +16,10 @@ from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.retry import WORKER_UNAVAILABLE_RETRY
 from forge_sdk.secrets import Secret
+from forge_worker.folders import make_folder
 from forge_worker.git.command import Git
 from forge_worker.git.credentials import authenticated
-from forge_worker.git.eviction import evict, mark_corrupt, usable_generations, use_lock
+from forge_worker.git.eviction import evict, is_usable, mark_corrupt, usable_generations, use_lock
 from forge_worker.git.failures import is_corruption
 from forge_worker.git.urls import cache_name, check_clone_url
 from forge_worker.locks import locked
@@ -54,6 +55,7 @@ class RepositoryCache:
     def __init__(self, directory: Path, size: int, *, allow_local: bool = False) -> None:
         self._directory, self._size, self._allow_local = directory, size, allow_local
         self._times: dict[tuple[Path, str], int] = {}
+        self._newest: dict[str, Path] = {}
         self.hits, self.misses = 0, 0
 
     @asynccontextmanager
@@ -66,7 +68,7 @@ class RepositoryCache:
         `PlatformError` (`git_failed`; `not_found` where the source has no such commit) and what the credentials raise.
         """
         check_clone_url(url, allow_local=self._allow_local)
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._directory)
         wanted = _Wanted(url, sha, ref, credentials)
         for rebuilds in range(MAX_REBUILDS + 1):
             git_directory = await self._generation(url)
@@ -96,6 +98,13 @@ class RepositoryCache:
 
     async def _generation(self, url: str) -> Path:
         name = cache_name(url)
+        known = self._newest.get(name)
+        if known is not None and is_usable(known):
+            return known
+        self._newest[name] = found = await self._found(name)
+        return found
+
+    async def _found(self, name: str) -> Path:
         async with locked(self._directory / f"{name}.lock"):
             usable = usable_generations(self._directory, name)
             if usable:

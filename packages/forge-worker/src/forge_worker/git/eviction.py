@@ -21,9 +21,14 @@ def mark_corrupt(git_directory: Path) -> None:
     git_directory.with_suffix(".bad").touch()
 
 
+def is_usable(git_directory: Path) -> bool:
+    """Whether the repository is there and was not found corrupt."""
+    return git_directory.is_dir() and not git_directory.with_suffix(".bad").exists()
+
+
 def usable_generations(directory: Path, name: str) -> list[Path]:
     """The repositories of a source that may be used, oldest first."""
-    found = [path for path in directory.glob(f"{name}.*.git") if not path.with_suffix(".bad").exists()]
+    found = [path for path in directory.glob(f"{name}.*.git") if is_usable(path)]
     return sorted(found, key=lambda path: (_last_use(path), path.name))
 
 

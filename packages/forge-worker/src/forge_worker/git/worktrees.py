@@ -7,26 +7,27 @@ there is nothing to do.
 """
 
 import asyncio
+import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from forge_sdk.errors import ErrorCode, PlatformError, TransientError
 from forge_sdk.logging import get_logger
-from forge_worker.folders import remove_tree
+from forge_worker.folders import make_folder, remove_tree
 from forge_worker.git.cache import CachedCommit
 from forge_worker.git.command import Git
 from forge_worker.git.eviction import mark_corrupt
 from forge_worker.git.failures import is_corruption
 from forge_worker.git.snapshots import Snapshot, take_snapshot
-from forge_worker.locks import locked, try_locked
+from forge_worker.locks import try_locked, try_locked_file
 
 FOLDER = "worktrees"
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
-BUSY, FREE = b"busy", b""
+BUSY = b"busy"
 
 logger = get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Worktrees:
     def __init__(self, directory: Path) -> None:
         self._directory = directory / FOLDER
         self._given: dict[Path, _Given] = {}
+        self._used: set[Path] = set()
 
     @asynccontextmanager
     async def checkout(self, commit: CachedCommit) -> AsyncIterator[Path]:
@@ -52,7 +54,7 @@ class Worktrees:
 
         Raises `PlatformError` (`git_failed`), transient where the cache turned out to be corrupt: the next fetch makes it anew.
         """
-        async with self._slot(commit) as path:
+        with self._slot(commit) as path:
             try:
                 await self._prepare(path, commit)
             except PlatformError as error:
@@ -77,30 +79,30 @@ class Worktrees:
                     _kept_index(lock).unlink(missing_ok=True)
                     lock.unlink(missing_ok=True)
 
-    @asynccontextmanager
-    async def _slot(self, commit: CachedCommit) -> AsyncIterator[Path]:
+    @contextmanager
+    def _slot(self, commit: CachedCommit) -> Iterator[Path]:
         folder = self._directory / commit.git_directory.stem
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # One that has the commit already may need nothing.
-        for lock in sorted(folder.glob("*.lock"), key=lambda lock: (not self._has(lock.with_suffix(""), commit), lock)):
-            with try_locked(lock) as free:
-                if free and lock.exists():
-                    async with self._busy(lock) as path:
+        for lock in self._locks(folder, commit):
+            with try_locked_file(lock) as descriptor:
+                if descriptor is not None and lock.exists():
+                    path = lock.with_suffix("")
+                    self._used.add(path)
+                    try:
+                        os.pwrite(descriptor, BUSY, 0)
                         yield path
+                        os.ftruncate(descriptor, 0)
+                    finally:
+                        self._used.discard(path)
                     return
-        lock = folder / f"{uuid.uuid4().hex[:12]}.lock"
-        async with locked(lock), self._busy(lock) as path:
-            yield path
 
-    def _has(self, path: Path, commit: CachedCommit) -> bool:
-        given = self._given.get(path)
-        return given is not None and given.commit == commit
-
-    @asynccontextmanager
-    async def _busy(self, lock: Path) -> AsyncIterator[Path]:
-        _mark(lock, BUSY)
-        yield lock.with_suffix("")
-        _mark(lock, FREE)
+    def _locks(self, folder: Path, commit: CachedCommit) -> Iterator[Path]:
+        """Locks of worktrees that may be free: first those that have the commit already, at last a new one."""
+        make_folder(folder)
+        for path, given in list(self._given.items()):
+            if given.commit == commit and path not in self._used:
+                yield path.with_suffix(".lock")
+        yield from sorted(lock for lock in folder.glob("*.lock") if lock.with_suffix("") not in self._used)
+        yield folder / f"{uuid.uuid4().hex[:12]}.lock"
 
     async def _prepare(self, path: Path, commit: CachedCommit) -> None:
         given = self._given.pop(path, None)
@@ -151,10 +153,6 @@ def _new_repository(folder: Path, commit: CachedCommit) -> None:
 
 def _kept_index(path: Path) -> Path:
     return path.with_suffix(".index")
-
-
-def _mark(lock: Path, state: bytes) -> None:
-    lock.write_bytes(state)
 
 
 def _is_folder(path: Path) -> bool:
