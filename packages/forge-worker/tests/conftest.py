@@ -39,6 +39,7 @@ from forge_worker.claims import ClaimStore
 from forge_worker.connection import REQUEST_TIMEOUT_S, bucket
 from forge_worker.consumer import PoolConsumer
 from forge_worker.delivery import DeliveryHandler
+from forge_worker.execution import Environments
 from forge_worker.git.cache import RepositoryCache
 from forge_worker.git.worktrees import Worktrees
 from forge_worker.jobs import Services
@@ -256,6 +257,7 @@ def make_services(configuration: WorkerConfiguration, plugins: Plugins) -> Calla
             "project": None,
             "repositories": RepositoryCache(configuration.cache.repositories, 2**30, allow_local=True),
             "worktrees": Worktrees(configuration.cache.workspace),
+            "environments": Environments(configuration),
             "secrets": SecretStore(configuration, plugins),
             "statuses": StatusReporter(api or RecordingApi()),
             "live": live or Recorder(),

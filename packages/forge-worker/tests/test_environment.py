@@ -2,12 +2,12 @@
 
 import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_worker.execution import ExecutionFacts, execution_environment
-from forge_worker.execution import environment as module
-from forge_worker.execution.environment import inherited, sweep_private_folders
+from forge_worker.execution import Environments, ExecutionFacts, tool_caches
+from forge_worker.execution.environment import inherited
 
 FACTS = ExecutionFacts(
     repository="acme/shop",
@@ -22,9 +22,15 @@ FACTS = ExecutionFacts(
 )
 
 
+@pytest.fixture
+def prepared(configuration):
+    environments = Environments(configuration)
+    return lambda: environments.prepared(FACTS)
+
+
 async def test_facts_caches_and_private_folders(configuration, monkeypatch):
     monkeypatch.setenv("WORKER_SECRET", "x")
-    async with execution_environment(configuration, FACTS) as environment:
+    async with Environments(configuration).prepared(FACTS) as environment:
         assert environment["CI"] == "true"
         assert environment["SOURCE_DATE_EPOCH"] == "1767323045"
         assert environment["FORGE_PHASE"] == "test"
@@ -34,17 +40,29 @@ async def test_facts_caches_and_private_folders(configuration, monkeypatch):
         assert environment["PIP_CACHE_DIR"].startswith(str(configuration.cache.tools / "acme--shop"))
         home = environment["HOME"]
         assert os.listdir(home) == []
-    assert not os.path.exists(home)
 
 
-async def test_two_tasks_share_caches_but_not_homes(configuration):
-    async with execution_environment(configuration, FACTS) as one, execution_environment(configuration, FACTS) as two:
+async def test_a_home_that_was_touched_is_not_given_again(prepared):
+    async with prepared() as environment:
+        touched = environment["HOME"]
+        open(os.path.join(touched, "file"), "w").close()
+        os.unlink(os.path.join(touched, "file"))
+    async with prepared() as environment:
+        assert environment["HOME"] != touched
+        untouched = environment["HOME"]
+    async with prepared() as environment:
+        assert environment["HOME"] == untouched
+        assert os.listdir(untouched) == []
+
+
+async def test_two_tasks_share_caches_but_not_homes(prepared):
+    async with prepared() as one, prepared() as two:
         assert one["GOCACHE"] == two["GOCACHE"]
         assert one["HOME"] != two["HOME"]
 
 
-async def test_read_only_files_in_home_do_not_stay(configuration):
-    async with execution_environment(configuration, FACTS) as environment:
+async def test_read_only_files_in_home_do_not_stay(prepared, configuration):
+    async with prepared() as environment:
         folder = os.path.join(environment["HOME"], "go", "mod")
         os.makedirs(folder)
         with open(os.path.join(folder, "file"), "w"):
@@ -54,25 +72,26 @@ async def test_read_only_files_in_home_do_not_stay(configuration):
 
 
 async def test_leftovers_of_a_crash_are_swept_but_not_what_is_in_use(configuration):
+    environments = Environments(configuration)
     private = configuration.cache.workspace / "private"
     (private / "dead" / "home").mkdir(parents=True)
     (private / "dead.lock").touch()
-    async with execution_environment(configuration, FACTS) as environment:
-        await sweep_private_folders(configuration.cache.workspace)
+    async with environments.prepared(FACTS) as environment:
+        await environments.sweep()
         assert os.path.isdir(environment["HOME"])
         assert not (private / "dead").exists()
 
 
-async def test_caches_that_grew_too_large_are_emptied(configuration, monkeypatch):
-    monkeypatch.setattr(module, "TOOLS_SIZE", 10)
-    monkeypatch.setattr(module, "MEASURE_EVERY_S", -1.0)
-    async with execution_environment(configuration, FACTS) as environment:
+async def test_caches_that_grew_too_large_are_emptied(prepared, monkeypatch):
+    monkeypatch.setattr(tool_caches, "TOOLS_SIZE", 10)
+    monkeypatch.setattr(tool_caches, "MEASURE_EVERY_S", -1.0)
+    async with prepared() as environment:
         cached = os.path.join(environment["PIP_CACHE_DIR"], "wheel")
         with open(cached, "wb") as file:
             file.write(b"x" * 100)
-        async with execution_environment(configuration, FACTS):
+        async with prepared():
             assert os.path.exists(cached)
-    async with execution_environment(configuration, FACTS):
+    async with prepared():
         assert not os.path.exists(cached)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from forge_worker.git import snapshots
-from forge_worker.git.snapshots import take_snapshot
+from forge_worker import snapshots
+from forge_worker.snapshots import take_snapshot
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from forge_sdk.plugins.manager import Plugins
 from forge_sdk.secrets import Masker, Secret, SecretReference
 from forge_sdk.storage_keys import log_key
 from forge_worker.checkpoints import CheckpointObserver
+from forge_worker.execution.environment import Environments
 from forge_worker.git.cache import CachedCommit, RepositoryCache
 from forge_worker.git.worktrees import Worktrees
 from forge_worker.logs import LivePublisher, StepLog
@@ -41,6 +42,7 @@ class Services:
     project: ProjectComponent
     repositories: RepositoryCache
     worktrees: Worktrees
+    environments: Environments
     secrets: SecretStore
     statuses: StatusReporter
     live: LivePublisher

@@ -77,7 +77,7 @@ class JobPublisherContext(JobPluginContext):
 def producer_context(
     job: JobContext, producer: Producer, log: StepLog, environment: Mapping[str, str]
 ) -> JobProducerContext:
-    """A `ProducerContext`: output of `execute` goes to `log`; `environment` is that of `execution_environment`."""
+    """A `ProducerContext`: output of `execute` goes to `log`; `environment` is that of `Environments.prepared`."""
     return JobProducerContext(
         job=job,
         log=log,

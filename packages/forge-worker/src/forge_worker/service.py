@@ -30,7 +30,7 @@ from forge_worker.claims import ClaimStore
 from forge_worker.connection import PATIENCE_S, PAUSE_S, REQUEST_TIMEOUT_S, bucket, connect, wait_for_queue
 from forge_worker.consumer import PoolConsumer
 from forge_worker.delivery import DeliveryHandler
-from forge_worker.execution.environment import sweep_private_folders
+from forge_worker.execution.environment import Environments
 from forge_worker.execution.process_tree import end_orphans
 from forge_worker.git.cache import RepositoryCache
 from forge_worker.git.worktrees import Worktrees
@@ -161,6 +161,7 @@ class WorkerService:
                 cache.repositories, cache.repositories_size, allow_local=configuration.allow_local_repositories
             ),
             worktrees=Worktrees(cache.workspace),
+            environments=Environments(configuration),
             secrets=SecretStore(configuration, self._plugins),
             statuses=await stack.enter_async_context(StatusReporter(api).running()),
             live=connection,
@@ -188,7 +189,7 @@ class WorkerService:
         cache = self._configuration.cache
         if orphans := await end_orphans():
             logger.warning("orphans_ended", count=orphans)
-        await sweep_private_folders(cache.workspace)
+        await services.environments.sweep()
         await services.repositories.evict()
         await services.worktrees.sweep(cache.repositories)
 

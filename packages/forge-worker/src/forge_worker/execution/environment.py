@@ -1,39 +1,20 @@
 """The environment that steps, producers and their tools see."""
 
-import asyncio
 import fnmatch
 import os
 import re
-import time
-import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
 from forge_sdk.configuration import WorkerConfiguration
-from forge_sdk.logging import get_logger
-from forge_worker.folders import make_folder, remove_tree, tree_size
-from forge_worker.locks import locked, try_locked
+from forge_worker.execution.private_folders import HOME, TMP, PrivateFolders
+from forge_worker.execution.tool_caches import TOOL_CACHES, tools_in_use
 
 COPIED = ("PATH", "LANG", "LC_*", "TZ")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-TOOL_CACHES = {
-    "XDG_CACHE_HOME": "xdg",
-    "PIP_CACHE_DIR": "pip",
-    "UV_CACHE_DIR": "uv",
-    "GOCACHE": "go-build",
-    "GOMODCACHE": "go-mod",
-}
-TOOLS_SIZE = 5 * 2**30
-"""Bytes that the tools' caches of one repository may take; above, they are emptied when nobody uses them."""
-MEASURE_EVERY_S = 600.0
-PRIVATE = "private"
 _USER_INFORMATION = re.compile(r"//[^/\s@]*@")
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|_KEY$|_AUTH$|USERNAME", re.IGNORECASE)
-
-logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +49,31 @@ class ExecutionFacts:
         return {name: value for name, value in facts.items() if value is not None}
 
 
-@asynccontextmanager
-async def execution_environment(
-    configuration: WorkerConfiguration, facts: ExecutionFacts
-) -> AsyncIterator[dict[str, str]]:
-    """The complete environment for one task or artifact, with private HOME and TMPDIR that end with the context."""
-    tools = configuration.cache.tools / facts.repository.replace("/", "--").lower()
-    async with _tools_in_use(tools), _private_folder(configuration.cache.workspace) as private:
-        yield {
-            **_inherited_here(configuration.environment_passthrough),
-            **facts.variables(),
-            **{name: str(tools / folder) for name, folder in TOOL_CACHES.items()},
-            "CI": "true",
-            "HOME": str(private / "home"),
-            "TMPDIR": str(private / "tmp"),
-        }
+class Environments:
+    """Makes the environments of tasks and artifacts on this worker."""
 
+    def __init__(self, configuration: WorkerConfiguration) -> None:
+        self._tools = configuration.cache.tools
+        self._private = PrivateFolders(configuration.cache.workspace)
+        self._inherited = inherited(os.environ, configuration.environment_passthrough)
 
-@lru_cache(maxsize=1)
-def _inherited_here(passthrough: tuple[str, ...]) -> Mapping[str, str]:
-    """Once for all tasks: neither the worker's environment nor its configuration changes while it runs."""
-    return inherited(os.environ, passthrough)
+    @asynccontextmanager
+    async def prepared(self, facts: ExecutionFacts) -> AsyncIterator[dict[str, str]]:
+        """The complete environment for one task or artifact, with private HOME and TMPDIR that end with the context."""
+        tools = self._tools / facts.repository.replace("/", "--").lower()
+        async with tools_in_use(tools), self._private.one() as private:
+            yield {
+                **self._inherited,
+                **facts.variables(),
+                **{name: str(tools / folder) for name, folder in TOOL_CACHES.items()},
+                "CI": "true",
+                "HOME": str(private / HOME),
+                "TMPDIR": str(private / TMP),
+            }
+
+    async def sweep(self) -> None:
+        """Remove the folders that a crashed process left."""
+        await self._private.sweep()
 
 
 def inherited(environment: Mapping[str, str], passthrough: Iterable[str]) -> dict[str, str]:
@@ -103,71 +88,3 @@ def inherited(environment: Mapping[str, str], passthrough: Iterable[str]) -> dic
         and not _USER_INFORMATION.search(value)
     }
     return {"PATH": DEFAULT_PATH, **found}
-
-
-async def sweep_private_folders(workspace: Path) -> None:
-    """Remove the HOME and TMPDIR folders that a crashed process left."""
-    for lock in (workspace / PRIVATE).glob("*.lock"):
-        with try_locked(lock) as free:
-            if free:
-                await asyncio.to_thread(remove_tree, lock.with_suffix(""))
-                lock.unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def _private_folder(workspace: Path) -> AsyncIterator[Path]:
-    parent = workspace / PRIVATE
-    make_folder(parent)
-    path = parent / uuid.uuid4().hex
-    lock = path.with_suffix(".lock")
-    folders = (path, path / "home", path / "tmp")
-    async with locked(lock):
-        for folder in folders:
-            folder.mkdir(mode=0o700)
-        try:
-            yield path
-        finally:
-            if not _removed_empty(folders):
-                await asyncio.to_thread(remove_tree, path)
-            lock.unlink(missing_ok=True)
-
-
-def _removed_empty(folders: Sequence[Path]) -> bool:
-    """Most tasks leave nothing behind: then three calls do."""
-    try:
-        for folder in reversed(folders):
-            folder.rmdir()
-    except OSError:
-        return False
-    return True
-
-
-@asynccontextmanager
-async def _tools_in_use(tools: Path) -> AsyncIterator[None]:
-    make_folder(tools.parent)
-    lock = tools.with_name(f"{tools.name}.lock")
-    await _bound(tools, lock)
-    async with locked(lock, shared=True):
-        for folder in TOOL_CACHES.values():
-            make_folder(tools / folder)
-        yield
-
-
-async def _bound(tools: Path, lock: Path) -> None:
-    """Empty the caches where they have grown too large; measured now and then, since it walks all files."""
-    if time.time() - _measured(lock) < MEASURE_EVERY_S:
-        return
-    with try_locked(lock) as free:
-        if not free:
-            return
-        os.utime(lock)
-        if await asyncio.to_thread(tree_size, tools) > TOOLS_SIZE:
-            logger.info("tools_cache_emptied", path=str(tools))
-            await asyncio.to_thread(remove_tree, tools)
-
-
-def _measured(lock: Path) -> float:
-    try:
-        return lock.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

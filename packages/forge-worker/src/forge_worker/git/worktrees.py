@@ -22,8 +22,8 @@ from forge_worker.git.cache import CachedCommit
 from forge_worker.git.command import Git
 from forge_worker.git.eviction import mark_corrupt
 from forge_worker.git.failures import is_corruption
-from forge_worker.git.snapshots import Snapshot, take_snapshot
 from forge_worker.locks import try_locked, try_locked_file
+from forge_worker.snapshots import Snapshot, take_snapshot
 
 FOLDER = "worktrees"
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"

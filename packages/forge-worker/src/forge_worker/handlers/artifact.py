@@ -18,7 +18,7 @@ from forge_sdk.models.statuses import AttemptState
 from forge_sdk.plugins import Producer
 from forge_sdk.storage_keys import staging_prefix
 from forge_worker.checkpoints import Checkpoint, run_checkpoints
-from forge_worker.execution import ExecutionFacts, execution_environment
+from forge_worker.execution import ExecutionFacts
 from forge_worker.jobs import JobContext
 from forge_worker.leases import leased
 from forge_worker.ledger import Ledger
@@ -179,8 +179,8 @@ async def check_out(state: ArtifactState) -> None:
         tag=job.git.tag,
         extra={"FORGE_ARTIFACT": payload.artifact.name},
     )
-    configuration = state.context.services.configuration
-    state.environment = await state.resources.enter_async_context(execution_environment(configuration, facts))
+    environments = state.context.services.environments
+    state.environment = await state.resources.enter_async_context(environments.prepared(facts))
 
 
 async def build(state: ArtifactState) -> None:

@@ -12,7 +12,7 @@ from forge_sdk.models.api import StepStatusUpdate, TaskStatusUpdate
 from forge_sdk.models.payloads import CiOutput, CiPayload, StepOutcome, StepPlan
 from forge_sdk.models.statuses import ExecutionStatus
 from forge_worker.checkpoints import Checkpoint, run_checkpoints
-from forge_worker.execution.environment import ExecutionFacts, execution_environment
+from forge_worker.execution.environment import ExecutionFacts
 from forge_worker.handlers.step import StepRun, Workplace, pending_outcome
 from forge_worker.jobs import JobContext
 
@@ -98,9 +98,7 @@ async def _check_out(task: TaskRun) -> None:
         tag=job.git.tag,
         extra={"FORGE_PHASE": payload.phase},
     )
-    environment = await task.stack.enter_async_context(
-        execution_environment(task.context.services.configuration, facts)
-    )
+    environment = await task.stack.enter_async_context(task.context.services.environments.prepared(facts))
     task.workplace = Workplace(worktree, project_directory(worktree, payload.project_path), environment)
 
 
