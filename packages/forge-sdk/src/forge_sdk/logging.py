@@ -10,6 +10,7 @@ from forge_sdk.configuration import Log
 
 def configure_logging(configuration: Log, service: str) -> None:
     """Send the logs of this process, also those of libraries, to standard error as `configuration` asks."""
+    level = logging.getLevelNamesMapping()[configuration.level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -20,9 +21,9 @@ def configure_logging(configuration: Log, service: str) -> None:
         structlog.processors.JSONRenderer() if configuration.format == "json" else structlog.dev.ConsoleRenderer()
     )
     structlog.configure(
-        # First, so that a record below the level costs nothing more.
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # Made for the level, so that a record below it costs nothing.
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -34,9 +35,9 @@ def configure_logging(configuration: Log, service: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(configuration.level.upper())
+    root.setLevel(level)
     for noisy in ("botocore", "boto3", "s3transfer", "urllib3", "asyncio", "aiohttp.access"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, level))
     structlog.contextvars.bind_contextvars(service=service)
 
 

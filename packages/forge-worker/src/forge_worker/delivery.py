@@ -84,14 +84,15 @@ class DeliveryHandler:
             return
         running = self._running[job.id] = _Running(message)
         facts = {"job_id": str(job.id), "run_id": str(job.run_id), "job_type": job.type.value, "trace": job.trace}
-        with structlog.contextvars.bound_contextvars(**facts):
-            try:
-                await self._claimed(running, job)
-            except TransientError as error:
-                logger.warning("delivery_given_up", error=error.message)
-                await self._give_back(running.message, self._ack_wait_s)
-            finally:
-                del self._running[job.id]
+        # For this task and those that it makes; each message has a task of its own.
+        structlog.contextvars.bind_contextvars(**facts)
+        try:
+            await self._claimed(running, job)
+        except TransientError as error:
+            logger.warning("delivery_given_up", error=error.message)
+            await self._give_back(running.message, self._ack_wait_s)
+        finally:
+            del self._running[job.id]
 
     async def _join(self, known: _Running, message: Msg) -> None:
         """A delivery of a job that is in hand here: the same message again since the heartbeat was late, or a duplicate."""
