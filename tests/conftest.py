@@ -22,7 +22,7 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
     """A platform that the tests of the session share."""
     found = Platform(tmp_path_factory.mktemp("platform") / "data")
     found.configure("api", API)
-    found.configure("worker", FAST_REDELIVERY + "pools: {discovery: 2, ci: 4, artifact: 2, release: 2}\n")
+    found.configure("worker", FAST_REDELIVERY + "pools: {discovery: 2, ci: 4, artifact: 2, release: 20}\n")
     started = found.forge("up")
     if started.code != 0:
         log = found.home / "logs"

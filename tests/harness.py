@@ -25,7 +25,7 @@ INDEX_USER, INDEX_PASSWORD = "ci", "s3cret-index-password"
 SECRET = "publishers/pypi/token"
 # Redelivery after the death of a worker is what several tests wait for.
 FAST_REDELIVERY = "nats: {ack_wait_s: 2}\n"
-API = FAST_REDELIVERY + "limits: {repository_share: 1.0}\n"
+API = FAST_REDELIVERY + "limits: {repository_share: 1.0, deployments_per_minute: 100}\n"
 WAIT_S = 90
 
 

@@ -1,4 +1,6 @@
-"""What a release says of the world outside: conflicts, targets that are down while something refers to them, several at once."""
+"""What a release says of the world outside: conflicts, targets that are down while something refers to them, a signer that is
+away, several at once.
+"""
 
 import re
 import subprocess
@@ -6,7 +8,7 @@ import subprocess
 import configurations
 import pytest
 import yaml
-from harness import Repository, free_port, running_index
+from harness import Repository, eventually, free_port, running_index
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|[0-9a-f]{64}")
 
@@ -58,6 +60,38 @@ def test_nothing_is_released_that_refers_to_what_was_not_published(platform, pac
             "release", "retry", "local/referring/referring", run["commit_sha"], "--json", timeout=240
         )
     assert (again.code, again.json()["status"], again.json()["release_number"]) == (0, "complete", 1), again.err
+
+
+def test_a_release_whose_signer_was_away_is_finished_when_it_is_back(platform, package, tmp_path):
+    port, key = free_port(), platform.home / "keys" / "signing.key"
+    away = key.with_suffix(".away")
+    with running_index(tmp_path / "index", port) as index:
+        repository = package("unsigned", port)
+        key.rename(away)
+        try:
+            done = delivered(platform, repository)
+            [attempt] = done.json()["attempts"]
+            assert (done.code, done.json()["status"], done.json()["releases"]) == (1, "failed", [])
+            assert attempt["state"] == "awaiting_signature"
+            assert "can't be read" in done.err
+            assert "goes on by itself" in done.err
+            assert list(index.folder.iterdir()) == []
+            assert platform.forge("release", "list", "local/unsigned/unsigned", "--json").json()["items"] == []
+        finally:
+            away.rename(key)
+        release = eventually(lambda: finished(platform, "local/unsigned/unsigned"), "the release", seconds=150)
+        [wheel] = index.folder.glob("*.whl")
+    assert [row["file"] for row in release["publications"]] == [wheel.name]
+    run = platform.forge("runs", "--json").json()["items"][0]["id"]
+    assert "taken from the sealed copy" in platform.forge("logs", run, "--phase", "artifact").out
+    verified = platform.forge("release", "verify", "local/unsigned/unsigned", "1")
+    assert verified.code == 0, verified.err
+
+
+def finished(platform, project):
+    """The project's first release, once it is complete."""
+    shown = platform.forge("release", "show", project, "1", "--json")
+    return shown.json() if shown.code == 0 and shown.json()["status"] == "complete" else None
 
 
 def test_two_deployments_at_once_leave_one_active_that_the_pointer_names(platform, package, tmp_path):

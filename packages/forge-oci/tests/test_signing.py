@@ -3,10 +3,10 @@ import pytest
 from forge_oci.core.bundle import build_bundle, pack_bundle
 from forge_oci.core.image import Image
 from forge_oci.core.keys import PrivateKey
-from forge_oci.core.manifest import EMPTY_CONFIG, EMPTY_DESCRIPTOR, Descriptor, Manifest
+from forge_oci.core.manifest import EMPTY_CONFIG, EMPTY_DESCRIPTOR, Manifest
 from forge_oci.core.statement import PROVENANCE_PREDICATE, SPDX_PREDICATE, encode_statement, sign_statement
 from forge_oci.registry import KeySigner, attest, sign_image, verify_image
-from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, TransientError
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 CREATED = "2026-01-01T00:00:00Z"
@@ -92,9 +92,19 @@ async def test_without_keys_nothing_holds(client, repository, pushed, key_file):
     assert caught.value.context["reason"] == "no_public_key"
 
 
+async def test_a_key_that_is_away_may_come_back_but_a_bad_one_is_final(client, repository, pushed, key_file):
+    signer = KeySigner(key_file.with_name("late"))
+    with pytest.raises(TransientError, match="put it back") as away:
+        await sign_image(client, repository, pushed.descriptor, signer)
+    key_file.with_name("late").write_text("no key")
+    with pytest.raises(ConfigurationError, match="is none") as bad:
+        await sign_image(client, repository, pushed.descriptor, signer)
+    assert {away.value.code, bad.value.code} == {ErrorCode.SIGNING_FAILED}
+    key_file.with_name("late").write_bytes(key_file.read_bytes())
+    assert await sign_image(client, repository, pushed.descriptor, signer)
+
+
 async def test_a_statement_about_something_else_is_not_attached(client, repository, pushed, key_file):
-    with pytest.raises(ConfigurationError):
-        await sign_image(client, repository, Descriptor("x", OTHER, 1), KeySigner(key_file.with_name("absent")))
     with pytest.raises(ConfigurationError):
         await attest(client, repository, pushed.descriptor, sign_statement(OTHER), KeySigner(key_file))
 

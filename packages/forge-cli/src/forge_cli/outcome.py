@@ -35,6 +35,8 @@ def _explained(run: Run) -> Iterator[str]:
     for attempt in run.attempts:
         if attempt.state is AttemptState.FAILED:
             yield f"failed: release of {attempt.project}"
+        if attempt.state is AttemptState.AWAITING_SIGNATURE:
+            yield f"waiting: the release of {attempt.project} goes on by itself, without a rebuild, when the signer is back"
     if failed:
         yield f"logs: forge logs {run.id} --failed"
     yield f"go on: forge retry {run.id}" + (" --failed" if run.phases else "")

@@ -80,20 +80,20 @@ class GitOpsRepository:
         `ConfigurationError` where folder or branch do not exist, `AuthenticationError`, `git_failed`, or what the check raises.
         """
         self._parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return await retry.call(lambda: self._attempt(change), retry_on=_may_help, on_retry=_tell)
+
+    async def _attempt(self, change: Change) -> Committed:
+        # Locked for the attempt alone: while one waits for its next, others may have their turn.
         async with locked(self._clone.with_suffix(".lock")):
             git = await self._git()
-            async with authenticated(git, await self._credentials()) as ready:
-                return await retry.call(lambda: self._attempt(ready, change), retry_on=_may_help, on_retry=_tell)
-
-    async def _attempt(self, git: Git, change: Change) -> Committed:
-        try:
-            return await self._apply(git, change)
-        except PlatformError as error:
-            if is_corruption(error):
-                # A clone holds nothing of its own: the next attempt makes it anew.
-                await asyncio.to_thread(remove_tree, self._clone)
-                await self._initialise()
-            raise
+            try:
+                async with authenticated(git, await self._credentials()) as ready:
+                    return await self._apply(ready, change)
+            except PlatformError as error:
+                if is_corruption(error):
+                    # A clone holds nothing of its own: the next attempt makes it anew.
+                    await asyncio.to_thread(remove_tree, self._clone)
+                raise
 
     async def _apply(self, git: Git, change: Change) -> Committed:
         await self._fetch(git)

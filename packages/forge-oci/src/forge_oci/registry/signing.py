@@ -11,7 +11,7 @@ from forge_oci.core.errors import FormatError, Reason, VerificationError
 from forge_oci.core.keys import PrivateKey, PublicKey
 from forge_oci.core.manifest import Descriptor
 from forge_oci.core.statement import SIGN_PREDICATE, Statement, check_statement, parse_statement, sign_statement
-from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, TransientError
 
 from .client import RegistryClient
 from .credentials import COMPONENT
@@ -33,25 +33,36 @@ class Signer(Protocol):
 
 
 class KeySigner:
-    """Signs with an ECDSA P-256 key in a PEM file (PKCS#8, not encrypted), read at each signature."""
+    """Signs with an ECDSA P-256 key in a PEM file (PKCS#8, not encrypted), read at each signature.
+
+    A file that is not there, or can't be read, is a signer out of reach (`TransientError`): its volume may be mounted again.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     async def public_key(self) -> PublicKey:
-        """Return the public half of the key; raises `ConfigurationError` (`signing_failed`) for a bad file."""
+        """Return the public half of the key; raises `ConfigurationError` (`signing_failed`) for a bad key."""
         return (await self._load()).public_key
 
     async def sign_statement(self, statement: bytes) -> bytes:
-        """Return the bundle; raises `ConfigurationError` (`signing_failed`) for a bad file."""
+        """Return the bundle; raises `ConfigurationError` (`signing_failed`) for a bad key."""
         key = await self._load()
         return bundles.build_bundle(statement, key.sign, key.public_key.hint)
 
     async def _load(self) -> PrivateKey:
         try:
-            return await asyncio.to_thread(PrivateKey.from_file, self._path)
+            return PrivateKey.from_pem(await asyncio.to_thread(self._path.read_bytes))
+        except OSError as error:
+            raise TransientError(
+                f"the signing key {self._path} can't be read: {error.strerror}; put it back",
+                code=ErrorCode.SIGNING_FAILED,
+                component=COMPONENT,
+            ) from error
         except FormatError as error:
-            raise ConfigurationError(str(error), code=ErrorCode.SIGNING_FAILED, component=COMPONENT) from error
+            raise ConfigurationError(
+                f"the signing key {self._path} is none: {error}", code=ErrorCode.SIGNING_FAILED, component=COMPONENT
+            ) from error
 
 
 async def sign_image(
