@@ -14,6 +14,7 @@ from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.secrets import Masker, Secret
 from forge_servers import S3Server
 from forge_worker.execution.process import run_process
+from forge_worker.log_store import LogStore
 from forge_worker.logs import StepLog
 
 BYTES = 200 * 2**20
@@ -75,11 +76,9 @@ async def _log(storage: S3ObjectStore, folder: Path, limit: int) -> None:
     for number in range(SECRETS):
         masker.register(Secret(f"s3cret-value-number-{number}-of-the-step"))
     log = StepLog(
-        key=f"pipeline-logs/{uuid.uuid4()}/test/api/unit.log",
+        store=LogStore(storage, f"pipeline-logs/{uuid.uuid4()}/test/api/unit.log", 1, alone_until=0.0),
         run_id=uuid.uuid4(),
         step_id=uuid.uuid4(),
-        token=1,
-        storage=storage,
         live=_Live(),
         masker=masker,
         limit=limit,

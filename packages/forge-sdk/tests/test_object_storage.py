@@ -159,3 +159,9 @@ async def test_bucket_is_made_once(configuration):
     await store.ensure_bucket()
     await store.put("k", b"x")
     assert await store.list("") == ["k"]
+
+
+async def test_only_what_is_new_is_stored(store):
+    assert await store.put_new("key", b"first", metadata={"owner": "1"})
+    assert not await store.put_new("key", b"second")
+    assert (await store.get("key", limit=10), await store.metadata("key")) == (b"first", {"owner": "1"})

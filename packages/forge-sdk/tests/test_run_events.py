@@ -52,11 +52,11 @@ states = st.builds(
 
 @given(st.lists(states, min_size=1, max_size=6))
 def test_events_add_up_to_the_run(seen: list[Run]):
-    kept, before, shown = RunState(), None, None
+    kept, before = RunState(), None
     for after in seen:
         for event in changes(before, after):
-            shown = kept.apply(event)
-        assert shown == after
+            kept.apply(event)
+        assert kept.run() == after
         before = after
 
 
@@ -73,7 +73,9 @@ def test_new_tasks_make_a_new_whole_state():
 
 def test_a_change_before_the_first_state_is_nothing():
     [event] = changes(run(["running"]), run(["running"], status="success"))
-    assert RunState().apply(event) is None
+    kept = RunState()
+    kept.apply(event)
+    assert kept.run() is None
 
 
 class Content:
@@ -89,7 +91,7 @@ class Content:
 
 async def read(*chunks: bytes):
     content: aiohttp.StreamReader = Content(*chunks)
-    return [event async for event in events(content)]
+    return [event async for arrived in events(content) for event in arrived]
 
 
 async def test_events_are_read_whatever_the_pieces_in_which_they_arrive():
@@ -102,3 +104,9 @@ async def test_events_are_read_whatever_the_pieces_in_which_they_arrive():
 async def test_what_is_no_event_is_said():
     with pytest.raises(PlatformError, match="upgrade the older"):
         await read(b"event: run\ndata: nonsense\n\n")
+
+
+async def test_events_that_arrive_together_come_together():
+    event = b'event: run\ndata: {"status":"success"}\n\n'
+    content: aiohttp.StreamReader = Content(event + event, event[:10], event[10:])
+    assert [len(arrived) async for arrived in events(content)] == [2, 1]

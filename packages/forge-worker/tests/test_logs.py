@@ -2,11 +2,13 @@
 
 import asyncio
 import resource
+import time
 import uuid
 
 import pytest
 
 from forge_sdk.errors import TransientError
+from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.secrets import Masker, Secret
 from forge_worker import log_store, logs
 from forge_worker.logs import StepLog, plugin_logger
@@ -16,13 +18,11 @@ KEY = "pipeline-logs/run/test/api/unit.log"
 
 @pytest.fixture
 def make_log(storage, recorder):
-    def make(*, token=7, limit=10_000_000, masker=None, store=None):
+    def make(*, token=7, limit=10_000_000, masker=None, store=None, alone_s=0.0):
         return StepLog(
-            key=KEY,
+            store=log_store.LogStore(store or storage, KEY, token, alone_until=time.monotonic() + alone_s),
             run_id=uuid.UUID(int=1),
             step_id=uuid.UUID(int=2),
-            token=token,
-            storage=store or storage,
             live=recorder,
             masker=masker or Masker(),
             limit=limit,
@@ -38,6 +38,26 @@ async def test_a_short_log_is_one_object(make_log, storage):
     assert log.stored
     assert await storage.get(KEY, limit=100) == b"one\ntwo\n"
     assert await storage.list(f"{KEY}.part/") == []
+
+
+async def test_a_short_log_of_a_job_that_nobody_else_can_have_is_one_request(make_log, storage, monkeypatch):
+    for name in ("list", "metadata", "put", "put_file", "delete"):
+        monkeypatch.delattr(S3ObjectStore, name)
+    async with make_log(alone_s=60) as log:
+        log.line("one")
+    assert log.stored
+    assert await storage.get(KEY, limit=100) == b"one\n"
+
+
+async def test_what_is_there_already_is_looked_at_also_where_nobody_should_have_been(make_log, storage):
+    async with make_log(token=9) as successor:
+        successor.line("new")
+    async with make_log(token=7, alone_s=60) as orphan:
+        orphan.line("old")
+    assert (orphan.stored, await storage.get(KEY, limit=100)) == (False, b"new\n")
+    async with make_log(token=11, alone_s=60) as latest:
+        latest.line("latest")
+    assert (latest.stored, await storage.get(KEY, limit=100)) == (True, b"latest\n")
 
 
 async def test_an_empty_log_exists(make_log, storage):

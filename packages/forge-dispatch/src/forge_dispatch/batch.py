@@ -43,7 +43,11 @@ class Batch:
         return [job.id for job in self._jobs]
 
     def arrive(self, result: JobResult) -> None:
-        """Takes a result from the inbox; one that is known already changes nothing."""
+        """Takes a result from the inbox; one that is known already changes nothing.
+
+        The job's place is free at once: the next job need not wait until those who are told of results have done their part.
+        """
+        self._leave(result.job_id)
         self._arrived.put_nowait(result)
 
     async def run(self, *, fail_fast: bool, on_result: OnResult | None) -> list[JobResult]:

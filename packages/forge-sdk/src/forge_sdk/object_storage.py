@@ -17,6 +17,7 @@ MAX_DELETED = 1000
 LARGEST_REQUEST = 256 * 2**20
 """Bytes of a file that is sent in one request; larger ones are sent in parts."""
 NOT_FOUND = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
+NOT_NEW = {"412", "PreconditionFailed", "ConditionalRequestConflict", "NotImplemented"}
 REFUSED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 TRANSIENT = {"500", "502", "503", "504", "429", "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
 
@@ -33,6 +34,16 @@ class ObjectStore(Protocol):
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Store `data` under `key`, replacing what was there; `metadata` has lower-case names."""
+
+    async def put_new(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> bool:
+        """As `put`, where there is nothing under `key`; `False` where there is something, or the store can't tell."""
 
     async def put_file(
         self,
@@ -82,6 +93,27 @@ class S3ObjectStore:
     ) -> None:
         arguments = {"ContentType": content_type, "Metadata": dict(metadata or {})}
         await self._call(key, lambda client: client.put_object(Bucket=self._bucket, Key=key, Body=data, **arguments))
+
+    async def put_new(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> bool:
+        arguments = {"ContentType": content_type, "Metadata": dict(metadata or {}), "IfNoneMatch": "*"}
+
+        def put(client: Any) -> bool:
+            try:
+                client.put_object(Bucket=self._bucket, Key=key, Body=data, **arguments)
+            except client.exceptions.ClientError as error:
+                if _code(error) not in NOT_NEW:
+                    raise
+                return False
+            return True
+
+        return await self._call(key, put)
 
     async def put_file(
         self,

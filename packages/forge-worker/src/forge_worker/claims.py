@@ -28,12 +28,13 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim that this worker holds; `token` is the entry's revision."""
+    """A claim that this worker holds; `token` is the entry's revision, `is_first` that nobody had claimed the job before."""
 
     job_id: UUID
     token: int
     losses: int
     claimed_at: datetime
+    is_first: bool = False
 
 
 class Refusal(StrEnum):
@@ -114,7 +115,7 @@ class ClaimStore:
     async def _create(self, job_id: UUID, revision: int) -> ClaimOutcome | None:
         now = datetime.now(UTC)
         token = await self._write(job_id, self._entry(JobEntryState.CLAIMED, 0, now, None), revision)
-        return ClaimOutcome(claim=Claim(job_id, token, 0, now)) if token is not None else None
+        return ClaimOutcome(claim=Claim(job_id, token, 0, now, is_first=revision == 0)) if token is not None else None
 
     async def _replace(self, claim: Claim, entry: JobEntry) -> bool:
         if await self._write(claim.job_id, entry, claim.token) is not None:

@@ -1,6 +1,7 @@
 """What happens to one message of a pool: claim, run, result, reply, acknowledgement."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ class DeliveryHandler:
             message = running.message
             outcome = await self._claims.claim(job.id, redelivered=message.metadata.num_delivered > 1)
             if outcome.claim is not None and outcome.refusal is None:
-                await self._execute(running, Execution(job, outcome.claim))
+                # A message is not given to anybody else before the wait for its acknowledgement is over.
+                alone_until = time.monotonic() + self._ack_wait_s / 2 if outcome.claim.is_first else 0.0
+                await self._execute(running, Execution(job, outcome.claim, alone_until))
                 return
         if outcome.result is not None:
             logger.info("job_finished_before", status=outcome.result.status)

@@ -23,6 +23,7 @@ from forge_worker.checkpoints import CheckpointObserver
 from forge_worker.execution.environment import Environments
 from forge_worker.git.cache import CachedCommit, RepositoryCache
 from forge_worker.git.worktrees import Worktrees
+from forge_worker.log_store import LogStore
 from forge_worker.logs import LivePublisher, StepLog
 from forge_worker.metrics import Metrics
 from forge_worker.secrets import SecretStore
@@ -56,7 +57,7 @@ class JobContext:
 
     `token` is the fencing token: the revision of the claim, which every internal write to the API carries. `masker` knows
     every secret that the job resolved. `partial` may be set by a handler to the output so far; it becomes the result's
-    output where the job fails, is cancelled or runs out of time.
+    output where the job fails, is cancelled or runs out of time. `alone_until` as in `Execution`.
     """
 
     job: Job
@@ -64,6 +65,7 @@ class JobContext:
     services: Services
     masker: Masker = field(default_factory=Masker)
     partial: BaseModel | None = None
+    alone_until: float = 0.0
 
     async def secret(self, reference: SecretReference, *, purpose: str) -> Secret:
         """The secret, resolved now and registered for masking.
@@ -91,12 +93,11 @@ class JobContext:
 
     def log(self, phase: str, project: str, step: str, step_id: UUID | None = None) -> StepLog:
         """A log, used as an asynchronous context manager; jobs without steps use their type as `phase`."""
+        key = log_key(self.job.run_id, phase, project, step)
         return StepLog(
-            key=log_key(self.job.run_id, phase, project, step),
+            store=LogStore(self.services.storage, key, self.token, alone_until=self.alone_until),
             run_id=self.job.run_id,
             step_id=step_id or self.job.id,
-            token=self.token,
-            storage=self.services.storage,
             live=self.services.live,
             masker=self.masker,
             limit=self.services.configuration.log_limit,

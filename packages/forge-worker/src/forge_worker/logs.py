@@ -9,7 +9,6 @@ from uuid import UUID
 
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, log_subject
-from forge_sdk.object_storage import ObjectStore
 from forge_sdk.secrets import Masker, StreamMasker
 from forge_worker.log_store import LogStore, within
 
@@ -44,18 +43,16 @@ class StepLog:
     def __init__(
         self,
         *,
-        key: str,
+        store: LogStore,
         run_id: UUID,
         step_id: UUID,
-        token: int,
-        storage: ObjectStore,
         live: LivePublisher,
         masker: Masker,
         limit: int,
     ) -> None:
-        self.key, self.stored = key, False
+        self.key, self.stored = store.key, False
         self._subject, self._live, self._limit = log_subject(run_id, step_id), live, limit
-        self._store = LogStore(storage, key, token)
+        self._store = store
         self._masked = StreamMasker(masker)
         self._unsent, self._tail = bytearray(), b""
         self._size, self._truncated = 0, False
@@ -125,7 +122,9 @@ class StepLog:
         self._store.stop_segments()
         if self._segments is not None:
             # Also where its own task is cancelled with the log: a segment on its way would come after the whole log.
-            await asyncio.gather(self._segments, return_exceptions=True)
+            [outcome] = await asyncio.gather(self._segments, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                logger.error("log_segments_failed", key=self.key, exc_info=outcome)
 
     async def _send_forever(self) -> None:
         while True:

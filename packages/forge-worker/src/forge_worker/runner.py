@@ -37,10 +37,14 @@ class Interruption(StrEnum):
 
 @dataclass(slots=True)
 class Execution:
-    """A job that runs: `interrupt` stops it, also before its handler has started."""
+    """A job that runs: `interrupt` stops it, also before its handler has started.
+
+    Until `alone_until`, a time of the monotonic clock, no other worker can have the job, nor had one before.
+    """
 
     job: Job
     claim: Claim
+    alone_until: float = 0.0
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     interruption: "asyncio.Future[Interruption]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -81,7 +85,7 @@ class JobRunner:
         self._services.metrics.losses.labels(job.type.value).inc()
 
     async def _run(self, execution: Execution) -> JobResult | None:
-        context = JobContext(execution.job, execution.claim.token, self._services)
+        context = JobContext(execution.job, execution.claim.token, self._services, alone_until=execution.alone_until)
         if execution.interruption.done():
             cancelled = execution.interruption.result() is Interruption.CANCELLED
             return self._result(execution, context, Interruption.CANCELLED) if cancelled else None

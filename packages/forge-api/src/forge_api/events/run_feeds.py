@@ -15,6 +15,8 @@ from forge_sdk.models.api import Run
 MAX_WATCHERS = 1000
 GATHER_S = 0.1
 """Changes that come together within this are read at once."""
+GATHER_READS = 10
+"""Of large runs, whose reading takes long, so many times that: following them takes a tenth of a processor at most."""
 LOOK_AGAIN_S = 30.0
 """A run that is watched is read again after this, should a notification have been lost."""
 RETRY_S = 1.0
@@ -99,6 +101,7 @@ class _Feed:
         self.watchers = 0
         self.changed, self.news = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._gather_s = GATHER_S
 
     def start(self) -> None:
         """Follow the run, where that has not begun."""
@@ -119,7 +122,9 @@ class _Feed:
     async def read(self) -> None:
         """Read the run, and tell where it has changed."""
         self.changed.clear()
+        began = asyncio.get_running_loop().time()
         run = await run_view.read(self._database, self.run_id)
+        self._gather_s = max(GATHER_S, GATHER_READS * (asyncio.get_running_loop().time() - began))
         if run != self.run:
             self.run = run
             self.version += 1
@@ -130,7 +135,7 @@ class _Feed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_S):
                     await self.changed.wait()
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(self._gather_s)
             try:
                 await self.read()
             except PlatformError as error:

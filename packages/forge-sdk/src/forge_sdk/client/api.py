@@ -98,13 +98,14 @@ class ApiClient:
         return await self._send("DELETE", f"/v1/runs/{run_id}", api.RunSummary)
 
     async def run_events(self, run_id: UUID) -> AsyncIterator[api.Run]:
-        """The run as it is and after every change, until it has ended or the stream does."""
+        """The run as it is and after every change, until it has ended or the stream does; changes that arrive together are one."""
         state = RunState()
         async with self._request("GET", f"/v1/runs/{run_id}/events", None, {}, limits=STREAM_TIMEOUT) as response:
             await _raise_for_error(response)
-            async for event in read_events(response.content):
-                run = state.apply(event)
-                if run is not None:
+            async for arrived in read_events(response.content):
+                for event in arrived:
+                    state.apply(event)
+                if (run := state.run()) is not None:
                     yield run
 
     @asynccontextmanager

@@ -13,34 +13,32 @@ MAX_EVENT = 32 * 2**20
 _KNOWN = {kind.value for kind in RunEventType}
 
 
-async def events(content: aiohttp.StreamReader) -> AsyncIterator[RunEvent]:
-    """The events of a stream; those of types that a newer platform added are left out.
+async def events(content: aiohttp.StreamReader) -> AsyncIterator[list[RunEvent]]:
+    """The events of a stream, those together that arrive together; types that a newer platform added are left out.
 
     Raises `PlatformError` for what is no event.
     """
-    kind, data = "", bytearray()
-    async for line in _lines(content):
-        name, _, value = line.partition(b":")
-        if not line and kind in _KNOWN:
-            yield _event(kind, bytes(data))
-        if not line:
-            kind, data = "", bytearray()
-        elif name == b"event":
-            kind = value.strip().decode(errors="replace")
-        elif name == b"data":
-            data += value
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    kept = bytearray()
+    kept, kind, data = bytearray(), "", bytearray()
     async for chunk in content.iter_any():
         kept += chunk
         *lines, rest = kept.split(b"\n")
+        arrived: list[RunEvent] = []
         for line in lines:
-            yield bytes(line.removesuffix(b"\r"))
+            field = bytes(line).removesuffix(b"\r")
+            name, _, value = field.partition(b":")
+            if name == b"event":
+                kind = value.strip().decode(errors="replace")
+            elif name == b"data":
+                data += value
+            if not field and kind in _KNOWN:
+                arrived.append(_event(kind, bytes(data)))
+            if not field:
+                kind, data = "", bytearray()
         kept = bytearray(rest)
         if len(kept) > MAX_EVENT:
             raise PlatformError(f"an event of the platform is larger than {MAX_EVENT} bytes", component="client")
+        if arrived:
+            yield arrived
 
 
 def _event(kind: str, data: bytes) -> RunEvent:

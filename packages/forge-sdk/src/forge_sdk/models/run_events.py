@@ -62,18 +62,21 @@ class RunState:
         self._values: dict[str, JsonValue] | None = None
         self._items: dict[str, dict[str, JsonValue]] = {}
 
-    def apply(self, event: RunEvent) -> Run | None:
-        """The run after the event; nothing before the first whole state."""
+    def apply(self, event: RunEvent) -> None:
+        """Take an event; those before the first whole state change nothing."""
         if event.type is RunEventType.STATE:
             self._values = event.data
             self._items = dict(_below(event.data))
         elif self._values is None:
-            return None
+            return
         elif event.type in {RunEventType.RUN, RunEventType.OUTCOME}:
             self._values |= event.data
         elif (item := self._items.get(str(event.data.get("id")))) is not None:
             item |= event.data
-        return Run.model_validate(self._values)
+
+    def run(self) -> Run | None:
+        """The run after the events so far; nothing before the first whole state."""
+        return Run.model_validate(self._values) if self._values is not None else None
 
 
 def _items(run: Run) -> Iterator[tuple[RunEventType, Phase | Task | Step]]:

@@ -37,8 +37,9 @@ def confined(base: Path, relative: str) -> Path:
     path = PurePosixPath(relative)
     if path.is_absolute() or ".." in path.parts or "\x00" in relative:
         raise ConfigurationError(f"path {relative!r} must be relative and stay inside its folder")
-    resolved = (base / path).resolve()
-    if not resolved.is_relative_to(base.resolve()):
+    base = base.resolve()
+    resolved = (base / path).resolve() if path.parts else base
+    if not resolved.is_relative_to(base):
         raise ConfigurationError(f"path {relative!r} leads out of its folder through a link")
     return resolved
 

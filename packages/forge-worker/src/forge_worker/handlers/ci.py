@@ -135,8 +135,9 @@ CHECKPOINTS = (Checkpoint("ci.checkout", _check_out), Checkpoint("ci.run", _run_
 
 def project_directory(worktree: Path, project_path: str) -> Path:
     """The project's folder in the worktree; a `ConfigurationError` where it is none or lies outside."""
+    worktree = worktree.resolve()
     path = (worktree / project_path).resolve()
-    if not path.is_relative_to(worktree.resolve()) or not path.is_dir():
+    if not path.is_relative_to(worktree) or not path.is_dir():
         raise ConfigurationError(
             f"project path {project_path!r} is not a folder of the repository at this commit", component=COMPONENT
         )
