@@ -92,15 +92,16 @@ async def test_a_new_dispatcher_goes_on_where_the_first_one_died(connection, set
     assert sorted(worker.executed) == sorted(str(found.payload["name"]) for found in jobs)
 
 
-async def test_a_queued_job_is_not_queued_twice_after_the_duplicate_window(connection, dispatcher, job, eventually):
+async def test_a_queued_job_is_not_queued_twice_after_the_duplicate_window(connection, dispatcher, new_worker, job):
     stream = connection.jetstream()
     found = job("long ago")
     # Without the message id JetStream's own window plays no part.
     await stream.publish(CI.subject_of(found.id), found.model_dump_json().encode())
-    waiting = asyncio.create_task(dispatcher.run([found]))
-    await asyncio.sleep(0.5)
-    assert (await stream.stream_info(CI.stream)).state.messages == 1
-    waiting.cancel()
+    async with new_worker() as worker:
+        [result] = await dispatcher.run([found])
+        assert result.succeeded
+    assert worker.executed == ["long ago"]
+    assert (await stream.stream_info(CI.stream)).state.last_seq == 1
 
 
 async def test_a_full_stream_is_waited_for(connection, dispatcher, new_worker, job, eventually):

@@ -4,6 +4,7 @@ import signal
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from forge_dispatch import Dispatcher, DispatcherSettings
 from forge_dispatch.connection import connect
@@ -42,10 +43,11 @@ async def test_jobs_survive_a_killed_server(server, dispatcher, new_worker, job)
     assert [result.status for result in results] == ["success"] * 100
 
 
-async def test_jobs_are_published_when_the_server_comes_back(server, connection, dispatcher, worker, job):
+async def test_jobs_are_published_when_the_server_comes_back(server, connection, dispatcher, worker, job, eventually):
     await kill(server)
-    waiting = asyncio.create_task(dispatcher.run([job("a")]))
-    await asyncio.sleep(0.3)
+    with capture_logs() as logs:
+        waiting = asyncio.create_task(dispatcher.run([job("a")]))
+        await eventually(lambda: any(entry["event"] == "job_publish_delayed" for entry in logs))
     assert not waiting.done()
     await server.start()
     assert (await asyncio.wait_for(waiting, 30))[0].succeeded

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.messaging import CI, cancel_key, job_cancel_key
@@ -143,7 +144,7 @@ async def test_a_long_job_is_not_redelivered(platform, services, run_worker):
     assert (await platform.entry(job.id)).losses == 0
 
 
-async def test_a_worker_whose_claim_was_taken_drops_its_result(platform, services, run_worker):
+async def test_a_worker_whose_claim_was_taken_drops_its_result(platform, services, run_worker, eventually):
     release = asyncio.Event()
 
     async def wait(context):
@@ -158,8 +159,9 @@ async def test_a_worker_whose_claim_was_taken_drops_its_result(platform, service
         taken = entry.model_copy(update={"worker": "other"})
         bucket = await platform.jetstream.key_value("forge-jobs")
         await bucket.put(str(job.id), taken.model_dump_json(by_alias=True).encode())
-        release.set()
-        await asyncio.sleep(0.5)
+        with capture_logs() as logs:
+            release.set()
+            await eventually(lambda: any(entry["event"] == "claim_lost" for entry in logs), "the loss")
         assert (await platform.entry(job.id)).worker == "other"
     assert platform.replies == []
 
