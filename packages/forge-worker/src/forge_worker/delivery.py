@@ -21,7 +21,7 @@ from forge_sdk.nats_requests import Requests
 from forge_sdk.retry import RetryPolicy
 from forge_worker.cancellation import CancellationWatch
 from forge_worker.claims import Claim, ClaimStore
-from forge_worker.envelopes import envelope_identity, read_envelope
+from forge_worker.envelopes import deliveries, envelope_identity, read_envelope
 from forge_worker.results import encode_result, lost_error, make_result, undeliverable_error
 from forge_worker.runner import Execution, Interruption, JobRunner
 
@@ -106,7 +106,7 @@ class DeliveryHandler:
     async def _claimed(self, running: _Running, job: Job) -> None:
         with self._watch.watching(job, running.cancel):
             message = running.message
-            outcome = await self._claims.claim(job.id, redelivered=message.metadata.num_delivered > 1)
+            outcome = await self._claims.claim(job.id, redelivered=deliveries(message) > 1)
             if outcome.claim is not None and outcome.refusal is None:
                 # A message is not given to anybody else before the wait for its acknowledgement is over.
                 alone_until = time.monotonic() + self._ack_wait_s / 2 if outcome.claim.is_first else 0.0
@@ -145,7 +145,7 @@ class DeliveryHandler:
         if execution.interruption.result() is Interruption.CLAIM_LOST:
             logger.warning("claim_lost", reason="another worker took the job over")
             return
-        if message.metadata.num_delivered >= MAX_DELIVER:
+        if deliveries(message) >= MAX_DELIVER:
             # Given back, it would stay in the stream and never be delivered again.
             await self._fail(message, execution.job, execution.claim, undeliverable_error(MAX_DELIVER))
         elif await self._claims.hand_back(execution.claim):
@@ -157,7 +157,7 @@ class DeliveryHandler:
             job.id, "failed", worker=self._worker, started_at=claim.claimed_at, error=error.to_detail()
         )
         if await self._claims.finish(claim, result):
-            logger.error("job_lost", losses=claim.losses, deliveries=message.metadata.num_delivered)
+            logger.error("job_lost", losses=claim.losses, deliveries=deliveries(message))
             await self._reply(job.reply_to, result)
             await message.term()
 

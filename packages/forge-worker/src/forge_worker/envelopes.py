@@ -3,12 +3,16 @@
 import json
 from uuid import UUID
 
+from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.messaging import QUEUE_OF_TYPE, Queue
 from forge_sdk.models.base import SCHEMA_VERSION, UnsupportedSchemaVersionError, check_schema_version
 from forge_sdk.models.jobs import Job
+
+REPLY_PARTS = 9
+"""Parts of a reply subject without domain and account."""
 
 
 def read_envelope(data: bytes, queue: Queue) -> Job:
@@ -39,6 +43,16 @@ def envelope_identity(data: bytes, subject: str) -> tuple[UUID | None, str]:
         except ValueError:
             continue
     return None, ""
+
+
+def deliveries(message: Msg) -> int:
+    """How often JetStream has delivered the message, this time included.
+
+    It stands in the reply subject (ADR-15 of NATS) behind stream and consumer, which domain and account may precede; `Msg.metadata`
+    makes objects of everything in it, for each job.
+    """
+    parts = message.reply.split(".")
+    return int(parts[4] if len(parts) == REPLY_PARTS else parts[6])
 
 
 def _unreadable(data: bytes, error: ValidationError) -> PlatformError:

@@ -1,11 +1,11 @@
 """Making results of jobs, and moving large outputs to object storage."""
 
-import json
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, JsonValue
+from pydantic_core import to_json
 
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.messaging import MAX_INLINE_RESULT
@@ -47,10 +47,11 @@ async def fit(result: JobResult, job: Job, storage: ObjectStore) -> JobResult:
 
     Raises `PlatformError` of object storage.
     """
-    if len(encode_result(result)) <= MAX_INLINE_RESULT - ENVELOPE_BYTES or result.output is None:
+    data = to_json(result.output)
+    room = MAX_INLINE_RESULT - ENVELOPE_BYTES - (len(to_json(result.error)) if result.error is not None else 0)
+    if len(data) <= room or result.output is None:
         return result
     key = result_key(job.run_id, job.id)
-    data = json.dumps(result.output, ensure_ascii=False, separators=(",", ":")).encode()
     await storage.put(key, data, content_type="application/json")
     return result.model_copy(update={"output": None, "output_ref": key})
 
