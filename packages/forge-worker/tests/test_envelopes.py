@@ -1,8 +1,8 @@
 """What a message says of itself."""
 
-from types import SimpleNamespace
-
 import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from forge_worker.envelopes import deliveries
 
@@ -16,4 +16,4 @@ from forge_worker.envelopes import deliveries
     ],
 )
 def test_deliveries_are_counted_in_every_form_of_the_reply(reply):
-    assert deliveries(SimpleNamespace(reply=reply)) == 3
+    assert deliveries(Msg(Client(), reply=reply)) == 3

@@ -122,13 +122,16 @@ class LogStore:
         return int(text) if text.isdigit() else 0
 
     async def _write_segment(self) -> None:
-        length, offset = min(self._size - self._segmented, LARGEST_SEGMENT), self._segmented
+        # A log that was cut may end before what is in segments already.
+        length, offset = min(max(0, self._size - self._segmented), LARGEST_SEGMENT), self._segmented
         data = os.pread(self._spool.fileno(), length, offset)
         self._segmented += len(data)
-        if self._segmented == self._size:
+        if self._segmented >= self._size:
             self._begun.clear()
         if self._size - self._segmented < SEGMENT_BYTES:
             self._grown.clear()
+        if not data:
+            return
         try:
             await self._storage.put(
                 log_segment_key(self.key, self._token, offset), data, content_type="application/octet-stream"
