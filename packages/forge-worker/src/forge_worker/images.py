@@ -1,7 +1,7 @@
 """Pushing images so that nothing unsigned is ever found under its tag."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from forge_oci.core.image import Image
 from forge_oci.core.keys import PublicKey
@@ -19,9 +19,11 @@ async def push_signed(
     *,
     tag: str,
     statements: Sequence[bytes] = (),
+    before_tag: Awaitable[object] | None = None,
 ) -> str:
     """Push an image by digest, sign it, attach `statements`, then give it its immutable tag; returns the digest.
 
+    `before_tag` is awaited before the tag, for what goes on beside and must be there by then; what it raises is raised.
     An image that is there with the same digest is signed where it is not yet. Raises `AlreadyExists` where the tag names
     another image, `signing_failed` where it can't be signed (transient where the signer is unreachable); the tag is not
     written then.
@@ -38,6 +40,8 @@ async def push_signed(
         await pushing
     finally:
         await _ended(pushing)
+    if before_tag is not None:
+        await before_tag
     await client.tag(image, repository, tag)
     return image.digest
 

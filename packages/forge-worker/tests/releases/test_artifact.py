@@ -226,8 +226,50 @@ async def test_a_bad_signing_key_leaves_nothing_published(jobs, shelf, tmp_path,
         await jobs.run(ArtifactHandler(), jobs.artifact("one"))
     assert caught.value.code is ErrorCode.SIGNING_FAILED
     assert not shelf.content
-    repository = f"{configuration.registry.tracking_prefix}/acme/shop/api/tool"
-    assert await jobs.services.registry.resolve(repository, f"sha-{jobs.commit}") is None
+    assert await jobs.services.registry.resolve(tracking_repository(configuration), f"sha-{jobs.commit}") is None
+
+
+def tracking_repository(configuration):
+    return f"{configuration.registry.tracking_prefix}/acme/shop/api/tool"
+
+
+@pytest.mark.usefixtures("no_sbom")
+async def test_nothing_is_found_or_published_before_the_copy_is_complete(
+    jobs, shelf, configuration, monkeypatch, eventually
+):
+    services, signed, go = jobs.services, [], asyncio.Event()
+    put_file, sign_statement = services.storage.put_file, services.signer.sign_statement
+
+    async def slow(*arguments, **values):
+        await go.wait()
+        await put_file(*arguments, **values)
+
+    async def sign(statement):
+        signed.append(statement)
+        return await sign_statement(statement)
+
+    monkeypatch.setattr(services.storage, "put_file", slow)
+    monkeypatch.setattr(services.signer, "sign_statement", sign)
+    registry, repository = services.registry, tracking_repository(configuration)
+    running = asyncio.create_task(jobs.run(ArtifactHandler(), jobs.artifact("one")))
+    await eventually(lambda: len(signed) == 2, "signature and provenance of the tracking image")
+    assert await registry.resolve(repository, f"sha-{jobs.commit}") is None
+    assert not shelf.content
+    go.set()
+    output = await running
+    assert await registry.resolve(repository, f"sha-{jobs.commit}") == output.artifact.tracking_oci_digest
+
+
+@pytest.mark.usefixtures("no_sbom")
+async def test_a_copy_that_fails_leaves_nothing_published(jobs, shelf, configuration, monkeypatch):
+    async def full(*arguments, **values):
+        raise PlatformError("no room", code=ErrorCode.STORAGE_FAILED)
+
+    monkeypatch.setattr(jobs.services.storage, "put_file", full)
+    with pytest.raises(PlatformError, match="no room"):
+        await jobs.run(ArtifactHandler(), jobs.artifact("one"))
+    assert not shelf.content
+    assert await jobs.services.registry.resolve(tracking_repository(configuration), f"sha-{jobs.commit}") is None
 
 
 @pytest.mark.usefixtures("no_sbom")

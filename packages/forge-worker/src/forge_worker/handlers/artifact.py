@@ -17,6 +17,7 @@ from forge_sdk.models.payloads import ArtifactJobOutput, ArtifactPayload
 from forge_sdk.models.statuses import AttemptState
 from forge_sdk.plugins import Producer
 from forge_sdk.storage_keys import staging_prefix
+from forge_worker.beside import beside
 from forge_worker.checkpoints import Checkpoint, run_checkpoints
 from forge_worker.execution import ExecutionFacts
 from forge_worker.jobs import JobContext
@@ -200,17 +201,23 @@ async def verify(state: ArtifactState) -> None:
 
 
 async def seal_artifact(state: ArtifactState) -> None:
-    """Keep a copy of the files, then push and sign the tracking image; nothing is published without."""
+    """Keep a copy of the files, and push and sign the tracking image beside it; nothing is published without both."""
     verified, built, services = _set(state.verified), _set(state.built), state.context.services
     facts = sealed_facts(state.context, state.payload, built)
     prefix = services.configuration.registry.tracking_prefix
     if not state.is_restored:
         # Another build than the one that was sealed must not take the place of its copy.
         await check_sealed(services.registry, verified, facts, prefix=prefix)
-    await state.copies.store(verified, built, state.context.job.commit_sha)
     image = tracking_name(facts, prefix)
-    async with signature_awaited(state.context, state.payload.release_id), leased(state.context, image):
-        state.sealed = await seal(services.registry, services.signer, verified, facts, prefix=prefix, sbom=state.sbom)
+    # To its end also where the signer is away: the next try goes on from the copy.
+    async with (
+        beside(state.copies.store(verified, built, state.context.job.commit_sha)) as copied,
+        signature_awaited(state.context, state.payload.release_id),
+        leased(state.context, image),
+    ):
+        state.sealed = await seal(
+            services.registry, services.signer, verified, facts, prefix=prefix, sbom=state.sbom, copied=copied
+        )
     state.log.line(f"[forge] sealed as {state.sealed.uri}@{state.sealed.descriptor.digest}")
     await state.reached(AttemptState.SEALED)
 

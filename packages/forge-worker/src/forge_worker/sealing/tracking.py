@@ -62,9 +62,11 @@ async def seal(
     *,
     prefix: str,
     sbom: Sbom | None,
+    copied: "asyncio.Task[None]",
 ) -> Sealed:
     """Push and sign the tracking image, or complete the one of an earlier delivery of the same artifact.
 
+    It gets its tag when the sealed copy is complete, which `copied` tells: whoever finds the image finds the files.
     Raises `AlreadyExists` where the commit has a tracking image of another artifact digest, `signing_failed` where it can't be
     signed; nothing is found under the tag then.
     """
@@ -73,13 +75,13 @@ async def seal(
     if image is None:
         image = await asyncio.to_thread(pack, artifact, facts, sbom)
     try:
-        return await _push(client, signer, image, repository, tag)
+        return await _push(client, signer, image, (repository, tag), copied)
     except AlreadyExists:
         # Another delivery of this job was faster by a moment.
         image = await _existing(client, repository, tag, artifact)
         if image is None:
             raise
-        return await _push(client, signer, image, repository, tag)
+        return await _push(client, signer, image, (repository, tag), copied)
 
 
 async def check_sealed(client: RegistryClient, artifact: VerifiedArtifact, facts: Facts, *, prefix: str) -> None:
@@ -110,12 +112,15 @@ def _place(facts: Facts, prefix: str) -> tuple[str, str]:
     return repository_path(prefix, facts.repository, facts.project, facts.artifact), tracking_tag(facts.commit)
 
 
-async def _push(client: RegistryClient, signer: Signer, image: Image, repository: str, tag: str) -> Sealed:
+async def _push(
+    client: RegistryClient, signer: Signer, image: Image, place: tuple[str, str], copied: "asyncio.Task[None]"
+) -> Sealed:
+    repository, tag = place
     provenance = parse_statement(unpack_tracking(image).provenance)
     # The attestation is about the image too, so that `cosign verify-attestation` finds it there.
     subjects = [(None, image.digest), *((None, digest) for digest in provenance.subjects)]
     statement = encode_statement(subjects, PROVENANCE_PREDICATE, provenance.predicate)
-    await push_signed(client, signer, image, repository, tag=tag, statements=[statement])
+    await push_signed(client, signer, image, repository, tag=tag, statements=[statement], before_tag=copied)
     return Sealed(repository, tag, image.descriptor)
 
 
