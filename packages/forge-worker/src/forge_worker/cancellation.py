@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nats.js.errors import APIError, KeyNotFoundError
 from nats.js.kv import KeyValue
 
+from forge_sdk.cancellation import is_cancelled
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import CONTROL_BUCKET, cancel_key, job_cancel_key
 from forge_sdk.models.jobs import Job
@@ -100,7 +101,7 @@ class CancellationWatch:
 
     async def _reread_forever(self) -> None:
         await self._list()
-        while True:
+        while not is_cancelled():
             await asyncio.sleep(REREAD_S)
             await self.reread()
 

@@ -1,4 +1,7 @@
-"""Sends the events of the outbox to the stream `forge-events`, at least once and in order."""
+"""Sends the events of the outbox to the stream `forge-events`, at least once.
+
+They arrive in their order; where sending fails, those that failed come after the ones that followed them.
+"""
 
 import asyncio
 
@@ -14,6 +17,7 @@ from forge_api.metrics import Metrics
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import EVENTS_STREAM
+from forge_sdk.nats_requests import Requests
 from forge_sdk.telemetry import span
 
 BATCH = 100
@@ -28,7 +32,7 @@ class EventRelay:
 
     def __init__(self, database: Database, connection: Client, metrics: Metrics) -> None:
         self._database, self._metrics = database, metrics
-        self._jetstream = connection.jetstream()
+        self._requests = Requests(connection, PUBLISH_TIMEOUT_S)
 
     async def run(self) -> None:
         """Send events until cancelled; failures are logged and tried again with growing pauses."""
@@ -49,19 +53,22 @@ class EventRelay:
         """Send the oldest events and forget those that the stream has confirmed; how many there were."""
         async with self._database.transaction() as connection:
             events = await outbox.oldest(connection, BATCH)
-            for event in events:
-                await self._send(event)
-            if events:
-                await outbox.delete(connection, events)
+            # In their order on one connection; waiting for each would keep requests waiting that come meanwhile.
+            outcomes = await asyncio.gather(*map(self._send, events), return_exceptions=True)
+            confirmed = [event for event, outcome in zip(events, outcomes, strict=True) if outcome is None]
+            if confirmed:
+                await outbox.delete(connection, confirmed)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
         return len(events)
 
     async def _send(self, event: OutboxEvent) -> None:
+        headers = {
+            Header.MSG_ID: str(event.id),
+            Header.EXPECTED_STREAM: EVENTS_STREAM,
+            "Content-Type": CONTENT_TYPE,
+        }
         with span(f"publish {event.type}", kind="producer", parent=event.trace):
-            await self._jetstream.publish(
-                subject_of(event),
-                encode(event),
-                timeout=PUBLISH_TIMEOUT_S,
-                stream=EVENTS_STREAM,
-                headers={Header.MSG_ID: str(event.id), "Content-Type": CONTENT_TYPE},
-            )
+            await self._requests.write(subject_of(event), encode(event), headers)
         self._metrics.events.labels(event.type).inc()
