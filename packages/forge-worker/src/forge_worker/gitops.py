@@ -80,25 +80,26 @@ class GitOpsRepository:
         `ConfigurationError` where folder or branch do not exist, `AuthenticationError`, `git_failed`, or what the check raises.
         """
         self._parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return await retry.call(lambda: self._attempt(change), retry_on=_may_help, on_retry=_tell)
+        history = _History(change.deployment_id)
+        return await retry.call(lambda: self._attempt(change, history), retry_on=_may_help, on_retry=_tell)
 
-    async def _attempt(self, change: Change) -> Committed:
+    async def _attempt(self, change: Change, history: "_History") -> Committed:
         # Locked for the attempt alone: while one waits for its next, others may have their turn.
         async with locked(self._clone.with_suffix(".lock")):
             git = await self._git()
             try:
                 async with authenticated(git, await self._credentials()) as ready:
-                    return await self._apply(ready, change)
+                    return await self._apply(ready, change, history)
             except PlatformError as error:
                 if is_corruption(error):
                     # A clone holds nothing of its own: the next attempt makes it anew.
                     await asyncio.to_thread(remove_tree, self._clone)
                 raise
 
-    async def _apply(self, git: Git, change: Change) -> Committed:
+    async def _apply(self, git: Git, change: Change, history: "_History") -> Committed:
         await self._fetch(git)
         tree = await self._look(git, change)
-        made = await _find(git, tree.tip, change.deployment_id)
+        made = await history.find(git, tree.tip)
         if made is not None:
             return Committed(made, changed=True)
         present = await tree.present(git)
@@ -205,14 +206,25 @@ def _identity(text: str) -> str:
     return "".join(character for character in text if character.isprintable() and character not in "<>").strip()
 
 
-async def _find(git: Git, tip: str, deployment_id: UUID) -> str | None:
-    trailer = f"{TRAILER}: {deployment_id}"
-    arguments = ("log", "--fixed-strings", f"--grep={trailer}", f"--format=%H %(trailers:key={TRAILER},valueonly)", tip)
-    for line in (await git.run(*arguments)).decode(errors="replace").splitlines():
-        sha, _, value = line.partition(" ")
-        if value.strip() == str(deployment_id):
-            return sha
-    return None
+class _History:
+    """Looks for the commit of a deployment, at each attempt only in what is new: meanwhile others may be faster."""
+
+    def __init__(self, deployment_id: UUID) -> None:
+        self._deployment_id, self._searched = str(deployment_id), ""
+
+    async def find(self, git: Git, tip: str) -> str | None:
+        """The commit with the deployment's trailer among those that `tip` holds."""
+        matching = ("--fixed-strings", f"--grep={TRAILER}: {self._deployment_id}")
+        shown = f"--format=%H %(trailers:key={TRAILER},valueonly)"
+        # What was searched may be gone: somebody has written the history anew, or the clone was damaged.
+        known = ("--ignore-missing", f"^{self._searched}") if self._searched else ()
+        answer = await git.run("log", *matching, shown, tip, *known)
+        for line in answer.decode(errors="replace").splitlines():
+            sha, _, value = line.partition(" ")
+            if value.strip() == self._deployment_id:
+                return sha
+        self._searched = tip
+        return None
 
 
 def _may_help(error: BaseException) -> bool:
