@@ -1,7 +1,6 @@
 """From a pointer to the rendered resources of its release: pull, verify, unpack. Fails closed at the first broken link."""
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import Thread
 from typing import Any
 
 from forge_oci.core.canonical import MAX_DOCUMENT_BYTES
@@ -69,6 +68,8 @@ def _fetch(
 
 def _read_meanwhile(pems: Sequence[bytes]) -> Callable[[], list[PublicKey]]:
     """Reads the keys in a thread; the result waits for them, and raises `FormatError` for one that is none."""
+    from threading import Thread
+
     keys: list[PublicKey] = []
     failures: list[Exception] = []
 
