@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from measure import Row, SkippedError
+from pydantic import JsonValue
 
 from forge_oci.core.keys import write_key_pair
 from forge_oci.registry import KeySigner, RegistryClient
@@ -32,6 +33,7 @@ from forge_sdk.secrets import Secret
 from forge_sdk.testing import LocalContext
 from forge_servers.registry import RegistryServer
 from forge_servers.s3 import S3Server
+from forge_worker.beside import beside
 from forge_worker.sealing.copies import Built, SealedCopies
 from forge_worker.sealing.tracking import Facts, seal
 from forge_worker.verification import verify_artifact
@@ -41,7 +43,7 @@ MEMORY = {"T10.1": "T10.2", "T10.3": "T10.4"}
 RATIO, MEMORY_MIB = 1.3, 64
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CHUNK = 2**20
-REFERENCE = {"provider": "local", "key": "s3"}
+REFERENCE: dict[str, JsonValue] = {"provider": "local", "key": "s3"}
 
 
 async def rows() -> list[Row]:
@@ -169,10 +171,10 @@ async def _ours(place: dict[str, str], path: Path) -> dict[str, float]:
         definition = ArtifactDefinition(name="tool", type=ArtifactType.ARCHIVE, producer="command")
         verified = await verify_artifact(definition, "api", response, staging)
         now = datetime.now(UTC)
-        await SealedCopies(storage, "sealed/").store(
-            verified, Built(response=response, started_at=now, built_at=now), COMMIT
-        )
-        await seal(client, KeySigner(work / "forge.key"), verified, _facts(bucket, now), prefix="", sbom=None)
+        built = Built(response=response, started_at=now, built_at=now)
+        signer = KeySigner(work / "forge.key")
+        async with beside(SealedCopies(storage, "sealed/").store(verified, built, COMMIT)) as copied:
+            await seal(client, signer, verified, _facts(bucket, now), prefix="", sbom=None, copied=copied)
         await publisher.publish(_request(place, bucket, response, staging), context)
         figures = {"seconds": time.perf_counter() - started, "memory": _memory() - idle}
     await asyncio.to_thread(_empty, place, bucket)
@@ -187,12 +189,14 @@ def _small(work: Path) -> CreateArtifactResponse:
 
 def _response(path: Path) -> CreateArtifactResponse:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+    with path.open("rb") as content:
+        while chunk := content.read(CHUNK):
             digest.update(chunk)
     size = path.stat().st_size
     file = ArchiveFile(path=path.name, format="zip", size=size, digest=f"sha256:{digest.hexdigest()}")
-    return CreateArtifactResponse(name="tool", project="api", type="archive", output=ArchiveOutput(files=(file,)))
+    return CreateArtifactResponse(
+        name="tool", project="api", type=ArtifactType.ARCHIVE, output=ArchiveOutput(files=(file,))
+    )
 
 
 def _request(

@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
-from images import NAME, application, publish_release, registry
+from images import NAME, Application, application, publish_release, registry
 from measure import Row, SkippedError, alternating, timed
 
 PLAIN, VERIFIED = 1.3, 1.8
@@ -35,19 +36,8 @@ async def rows() -> list[Row]:
         for name, what, changes, target in cases:
             digest = sealed.digest if target is None else bare.digest
             prepared = application(running, digest, **changes)
-
-            async def run(command: list[str], environment: dict[str, str]) -> None:
-                process = await asyncio.create_subprocess_exec(
-                    *command, cwd=unverified.folder, env=environment, stdout=asyncio.subprocess.PIPE
-                )
-                await process.communicate()
-                if process.returncode != 0:
-                    raise SkippedError(f"{command[0]} failed")
-
             floor, measured = await alternating(
-                lambda run=run: timed(lambda: run(floor_command, unverified.environment)),
-                lambda run=run, prepared=prepared: timed(lambda: run(prepared.command, prepared.environment)),
-                repetitions=11,
+                _timed(floor_command, unverified), _timed(prepared.command, prepared), repetitions=11
             )
             ratio = measured / floor
             met = None if target is None else ratio <= target
@@ -56,3 +46,15 @@ async def rows() -> list[Row]:
                 Row(name, f"`forge-cmp generate`, not cached, {what}", "ms", floor, measured, ratio, text, met)
             )
     return found
+
+
+def _timed(command: list[str], prepared: Application) -> Callable[[], Awaitable[float]]:
+    async def run() -> None:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=prepared.folder, env=prepared.environment, stdout=asyncio.subprocess.PIPE
+        )
+        await process.communicate()
+        if process.returncode != 0:
+            raise SkippedError(f"{command[0]} failed")
+
+    return lambda: timed(run)

@@ -1,6 +1,7 @@
 """The same job for dramatiq: redis as broker and for results."""
 
 import os
+from typing import Any
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
@@ -14,6 +15,6 @@ dramatiq.set_broker(broker)
 
 
 @dramatiq.actor(store_results=True, max_retries=0)
-def no_operation(job: dict) -> dict:
+def no_operation(job: dict[str, Any]) -> dict[str, Any]:
     """Nothing."""
     return {"job_id": job["id"], "status": "success"}

@@ -1,6 +1,7 @@
 """The same job for taskiq: a redis list as broker, redis for results."""
 
 import os
+from typing import Any
 
 from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
@@ -9,6 +10,6 @@ broker = ListQueueBroker(URL).with_result_backend(RedisAsyncResultBackend(URL, r
 
 
 @broker.task
-async def no_operation(job: dict) -> dict:
+async def no_operation(job: dict[str, Any]) -> dict[str, Any]:
     """Nothing."""
     return {"job_id": job["id"], "status": "success"}
