@@ -40,7 +40,7 @@ async def rows() -> list[Row]:
             await storage.ensure_bucket()
             await _log(storage, Path(folder), 2**20)
             before = _memory()
-            bare, measured = await alternating(_pipe, lambda: _rate(storage, Path(folder)), repetitions=3)
+            bare, measured = await alternating(_pipe, lambda: _rate(storage, Path(folder)), repetitions=5)
             growth = _memory() - before
     ratio = measured / bare
     what = "a step that prints 200 MB, ten secrets masked, stored as it goes; floor: the bytes through a pipe"

@@ -110,7 +110,7 @@ async def _peers(ours: Callable[[], Awaitable[float]]) -> list[Row]:
             continue
         try:
             async with peers.redis() as url, peer(url, PEER_BURST) as throughput:
-                theirs, measured = await alternating(throughput, ours, repetitions=3)
+                theirs, measured = await alternating(throughput, ours, repetitions=5)
         except SkippedError as reason:
             print(f"  T1.{number} is left out: {reason}")
             continue

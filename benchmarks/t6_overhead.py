@@ -19,7 +19,7 @@ from measure import Row, SkippedError, timed
 from forge_servers import PostgresServer
 
 PROJECTS, PHASES, SLOTS = 100, ("lint", "test", "check"), 8
-REPETITIONS = 3
+REPETITIONS = 5
 TARGET = 3.0
 ROWS = PROJECTS * len(PHASES) * 4
 """Task and step, each running and ended."""

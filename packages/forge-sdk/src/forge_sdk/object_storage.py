@@ -14,8 +14,9 @@ Result = TypeVar("Result")
 CHUNK = 1 << 20
 MAX_DELETED = 1000
 """Keys that S3 deletes in one request."""
-LARGEST_REQUEST = 256 * 2**20
-"""Bytes of a file that is sent in one request; larger ones are sent in parts."""
+LARGEST_REQUEST = 32 * 2**20
+"""Bytes of a file that is sent in one request; larger ones are sent in parts, some at a time."""
+PARALLEL_PARTS = 4
 NOT_FOUND = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 NOT_NEW = {"412", "PreconditionFailed", "ConditionalRequestConflict", "NotImplemented"}
 REFUSED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
@@ -126,15 +127,15 @@ class S3ObjectStore:
         arguments = {"ContentType": content_type, "Metadata": dict(metadata or {})}
 
         def upload(client: Any) -> None:
-            # Servers that keep parts as files copy all of them at the end: below this size that costs more than it brings,
-            # and boto3's transfers start threads even for one request.
+            # Servers that keep parts as files copy all of them at the end, and boto3's transfers start threads even for one
+            # request: a small file is not worth it.
             if path.stat().st_size < LARGEST_REQUEST:
                 with path.open("rb") as file:
                     client.put_object(Bucket=self._bucket, Key=key, Body=_body(file), **arguments)
                 return
             from boto3.s3.transfer import TransferConfig
 
-            transfer = TransferConfig(multipart_threshold=LARGEST_REQUEST)
+            transfer = TransferConfig(multipart_threshold=LARGEST_REQUEST, max_concurrency=PARALLEL_PARTS)
             client.upload_file(str(path), self._bucket, key, ExtraArgs=arguments, Config=transfer)
 
         await self._call(key, upload)

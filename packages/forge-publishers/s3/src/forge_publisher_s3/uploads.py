@@ -16,8 +16,8 @@ from forge_publisher_s3.bucket import Bucket, ChangedError, Content
 from forge_sdk.errors import AlreadyExists, ErrorCode, PlatformError, TransientError
 from forge_sdk.models.statuses import PublicationState
 
-ONE_REQUEST = 128 * 2**20
-"""Bytes of a file that is sent in one request: servers that keep parts as files copy all of them at the end."""
+ONE_REQUEST = 32 * 2**20
+"""Bytes of a file that is sent in one request; larger ones are sent in parts, some at a time."""
 PART = 8 * 2**20
 MAX_PARTS = 10_000
 PARALLEL = 4
