@@ -1,8 +1,6 @@
 """`python -m forge_cmp`."""
 
-import sys
-
-from forge_cmp.command import main
+from forge_cmp.command import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

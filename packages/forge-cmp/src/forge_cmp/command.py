@@ -15,6 +15,13 @@ FAILURE = 1
 USAGE_ERROR = 2
 
 
+def run() -> None:
+    """Run the command and end the process at once: to take the interpreter down takes a tenth of a run."""
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 with an error on standard error, 2 for wrong usage."""
     # Imports make many objects and no garbage; looking for it takes a tenth of a run.
@@ -31,7 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
         return FAILURE
     sys.stdout.buffer.write(output)
     sys.stdout.buffer.flush()
-    gc.freeze()
     return 0
 
 
