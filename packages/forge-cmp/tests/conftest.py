@@ -63,12 +63,12 @@ class Application:
     def command(self, name: str) -> list[str]:
         return [sys.executable, "-m", "forge_cmp", name]
 
-    def start(self, name: str = "generate") -> "subprocess.Popen[bytes]":
+    def start(self, name: str = "generate", stdout: int = subprocess.PIPE) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             self.command(name),
             cwd=self.directory,
             env=self.variables(),
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
         )
 

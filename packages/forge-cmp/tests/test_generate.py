@@ -152,6 +152,15 @@ async def test_links_and_folders_in_the_repository_are_not_read(application, tmp
     assert application.run().code == "environment_invalid"
 
 
+async def test_an_output_that_is_full_is_said_in_one_line(application, publish):
+    application.point(await publish())
+    with Path("/dev/full").open("wb") as full:
+        process = application.start(stdout=full.fileno())
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert stderr.decode() == "forge-cmp: standard output: output_failed: can't be written: No space left on device\n"
+
+
 async def test_wrong_usage_exits_with_2(application):
     assert application.run("apply").status == 2
     assert application.run("--version").stdout == "0.1.0\n"

@@ -32,12 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(USAGE)
         return USAGE_ERROR
     try:
-        output = f"{__version__}\n".encode() if given[0] == "--version" else commands[given[0]]()
+        _write(f"{__version__}\n".encode() if given[0] == "--version" else commands[given[0]]())
     except CmpError as error:
         sys.stderr.write(error.lines())
         return FAILURE
-    sys.stdout.buffer.write(output)
-    sys.stdout.buffer.flush()
     return 0
 
 
@@ -60,3 +58,11 @@ def generate() -> bytes:
     cache = Cache(settings.cache_directory, settings.cache_bytes)
     pointer, environment = read_files(cache, pointer_file, environment_file)
     return resources(cache, settings, pointer) + environment
+
+
+def _write(output: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise CmpError("output_failed", f"can't be written: {error.strerror}", file="standard output") from error
