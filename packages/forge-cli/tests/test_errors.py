@@ -51,6 +51,19 @@ def test_exit_code_tells_the_kind(error, code, capsys):
     assert capsys.readouterr().err == "error: x\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device"), "the operating system refused: No space left on device"),
+        (OSError(13, "Permission denied", "/a/b"), "the operating system refused for /a/b: Permission denied"),
+        (OSError("no address"), "the operating system refused: no address"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error, message, capsys):
+    assert report(error) is Exit.FAILED
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
 def test_a_bug_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         report(ZeroDivisionError())

@@ -16,13 +16,20 @@ class UnreachableError(TransientError):
 
 
 def report(error: Exception) -> Exit:
-    """Print `error` to standard error and say which exit code belongs to it; what is no error of ours is raised again."""
+    """Print `error` to standard error and say which exit code belongs to it; what is a fault of ours is raised again."""
+    if isinstance(error, OSError):
+        error = _of_system(error)
     if not isinstance(error, PlatformError):
         raise error
     click.echo("\n".join(lines(error.to_detail())), err=True)
     if isinstance(error, ConfigurationError):
         return Exit.USAGE
     return Exit.UNREACHABLE if isinstance(error, TransientError) else Exit.FAILED
+
+
+def _of_system(error: OSError) -> PlatformError:
+    place = f" for {error.filename}" if error.filename else ""
+    return PlatformError(f"the operating system refused{place}: {error.strerror or error}", component="cli")
 
 
 def lines(detail: ErrorDetail) -> list[str]:
