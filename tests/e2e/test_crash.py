@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
 
 import configurations
 import pytest
-from harness import API, FAST_REDELIVERY, Platform, alive, eventually
+from harness import API, FAST_REDELIVERY, Platform, alive, answers, eventually
+
+DISK_MIB = 400
 
 
 @pytest.fixture
@@ -61,3 +64,47 @@ def test_dead_server_is_restarted_with_its_data(own_platform, make_repository, s
     ).commit()
     done = own_platform.forge("run", str(repository.folder), "--json", timeout=120)
     assert (done.code, done.json()["status"]) == (0, "success"), done.err
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system that is soon full."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system of its own")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_run_goes_on_when_a_full_disk_has_room_again(small_disk, make_repository, tmp_path):
+    platform = Platform(small_disk / "own")
+    assert platform.forge("up").code == 0
+    try:
+        mark, go = tmp_path / "started", tmp_path / "go"
+        script = f"touch {mark}; while [ ! -e {go} ]; do sleep 0.1; done"
+        repository = make_repository("thrifty").write({".forge/repo.cue": configurations.REPOSITORY})
+        # Their results are more than what the blocks that are begun still hold.
+        for number in range(40):
+            name = f"part-{number}"
+            repository.write({f"{name}/.forge/project.cue": configurations.step(script, name)})
+        repository.commit()
+        assert platform.forge("run", str(repository.folder), "--no-wait").code == 0
+        eventually(mark.exists, "the step has started")
+        fill = small_disk / "fill"
+        subprocess.run(["dd", "if=/dev/zero", f"of={fill}", "bs=64k"], capture_output=True, check=False)
+        go.touch()
+        health = f"http://127.0.0.1:{platform.ports['nats_monitoring']}/healthz"
+        eventually(lambda: not answers(health), "NATS could not write")
+        assert f"the disk of {platform.home} is full" in platform.forge("status").out
+        fill.unlink()
+        done = platform.forge("run", str(repository.folder), "--json", timeout=180)
+        if done.code != 0:
+            # Some tasks may have begun without room for their files.
+            assert "No space left on device" in done.err
+            done = platform.forge("retry", done.json()["id"], "--failed", "--json", timeout=180)
+        assert (done.code, done.json()["status"]) == (0, "success"), done.err
+        assert platform.services()["nats"]["restarts"] == 1
+    finally:
+        assert platform.forge("down", "--purge").code == 0

@@ -64,6 +64,7 @@ def test_what_the_system_refuses_is_one_line(error, message, capsys):
     assert capsys.readouterr().err == f"error: {message}\n"
 
 
-def test_a_bug_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        report(ZeroDivisionError())
+@pytest.mark.parametrize("error", [ZeroDivisionError(), TimeoutError()])
+def test_a_bug_is_not_hidden(error):
+    with pytest.raises(type(error)):
+        report(error)

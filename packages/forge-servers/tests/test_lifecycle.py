@@ -59,12 +59,20 @@ def test_a_server_outlives_the_thread_that_started_it(kind, directory):
 async def test_a_cancelled_start_leaves_no_process(kind, directory, processes_of, wait_until, monkeypatch):
     server = kind(directory)
     # Never ready: the cancel must come while the start is under way.
-    monkeypatch.setattr(server, "_is_ready", lambda pid: False)
+    monkeypatch.setattr(server, "_problem", lambda pid: "it is asleep")
     starting = asyncio.create_task(server.start())
     await asyncio.to_thread(wait_until, lambda: len(processes_of(directory)) > 0)
     starting.cancel()
     await asyncio.wait([starting])
     assert processes_of(directory) == []
+
+
+async def test_it_says_why_it_can_not_be_used(kind, directory):
+    server = kind(directory)
+    assert await server.problem() == "it does not run"
+    async with server:
+        assert await server.problem() is None
+    assert await server.problem() == "it does not run"
 
 
 def test_a_stop_is_harmless_before_a_start_and_when_repeated(kind, directory):
@@ -143,7 +151,7 @@ def test_a_running_server_is_not_started_again(kind, directory):
 
 def test_a_server_that_is_not_ready_in_time_is_reported_with_its_log(directory, processes_of):
     server = PostgresServer(directory, durable=False, start_timeout=0)
-    with pytest.raises(ServerError, match=r"not ready after 0 s. The end of .*postgres\.log"):
+    with pytest.raises(ServerError, match=r"not ready after 0 s: it accepts no connections. The end of .*postgres\.log"):
         server.start_blocking()
     assert processes_of(directory) == []
 

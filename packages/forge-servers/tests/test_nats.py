@@ -178,3 +178,13 @@ def test_any_password_is_written_so_that_the_server_reads_it_or_is_refused(tmp_p
     (folder / "nats.conf").write_text(text)
     checked = subprocess.run([nats_program(), "-c", folder / "nats.conf", "-t"], capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+async def test_a_server_that_hangs_does_not_answer(directory):
+    async with NatsServer(directory) as server:
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            assert await server.problem() == "it does not answer: timed out"
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert await server.problem() is None

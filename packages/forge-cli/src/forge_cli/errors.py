@@ -8,6 +8,7 @@ from forge_cli.exits import Exit
 from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, TransientError, chain
 from forge_sdk.models.error import ErrorDetail
 
+_OF_FILES = (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 _INSIDE = {ErrorCode.INTERNAL_ERROR, ErrorCode.UNAVAILABLE}
 
 
@@ -17,7 +18,7 @@ class UnreachableError(TransientError):
 
 def report(error: Exception) -> Exit:
     """Print `error` to standard error and say which exit code belongs to it; what is a fault of ours is raised again."""
-    if isinstance(error, OSError):
+    if type(error) is OSError or isinstance(error, _OF_FILES):
         error = _of_system(error)
     if not isinstance(error, PlatformError):
         raise error

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -12,12 +13,15 @@ from forge_sdk.models.base import WireModel
 
 STOP_TIMEOUT_S = 90.0
 POLL_S = 0.05
+LITTLE_SPACE = 16 * 2**20
+"""Bytes; with less on their disk services fail."""
 
 
 class ServiceState(WireModel):
-    """One service of the platform: `status` is starting, running, restarting or stopped."""
+    """One service of the platform: `status` is starting, running, unhealthy (then `problem` says why), restarting or stopped."""
 
     status: str
+    problem: str = ""
     pid: int | None = None
     restarts: int = 0
     address: str = ""
@@ -43,6 +47,14 @@ def read_state(layout: Layout) -> dict[str, ServiceState]:
     except (OSError, ValueError):
         return {}
     return {name: ServiceState.model_validate(state) for name, state in content.items()}
+
+
+def lack_of_space(layout: Layout) -> str | None:
+    """What is said where the disk of the data directory is full."""
+    free = shutil.disk_usage(layout.data).free
+    return (
+        f"the disk of {layout.data} is full ({free // 2**20} MiB are free): make room" if free < LITTLE_SPACE else None
+    )
 
 
 def stop(layout: Layout, pid: int) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from .directory import DirectoryLock, make_private, write_private
 from .errors import ServerError
-from .http_probe import answers
+from .http_probe import http_problem
 from .nats_settings import NatsSettings, configuration
 from .options import StartOptions
 from .ports import LOOPBACK, Port
@@ -111,5 +111,5 @@ class NatsServer(Server):
             stop_signal=self.stop_signal,
         )
 
-    def _is_ready(self, pid: int) -> bool:  # noqa: ARG002 known by its port
-        return answers(self.host, self.monitoring_port, "/healthz")
+    def _problem(self, pid: int) -> str | None:  # noqa: ARG002 known by its port
+        return http_problem(self.host, self.monitoring_port, "/healthz")

@@ -178,13 +178,14 @@ class PostgresServer(Server):
             stop_signal=self.stop_signal,
         )
 
-    def _is_ready(self, pid: int) -> bool:
+    def _problem(self, pid: int) -> str | None:
         # As pg_ctl does: first line the process, eighth the state (PostgreSQL's src/include/utils/pidfile.h).
         try:
             lines = (self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
-            return False
-        return [line.strip() for line in lines[0:8:7]] == [str(pid), "ready"]
+            lines = []
+        ready = [line.strip() for line in lines[0:8:7]] == [str(pid), "ready"]
+        return None if ready else "it accepts no connections"
 
 
 def _make_socket_directory(folder: Path, identity: Identity) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Unpack
 
 from .directory import DirectoryLock, kept_secret, make_private, write_private
 from .errors import ServerError
-from .http_probe import answers
+from .http_probe import http_problem
 from .options import StartOptions
 from .ports import LOOPBACK
 from .process import Command
@@ -71,8 +71,8 @@ class RegistryServer(Server):
             stop_signal=self.stop_signal,
         )
 
-    def _is_ready(self, pid: int) -> bool:  # noqa: ARG002 known by its port
-        return answers(LOOPBACK, self.port, "/v2/", READY_STATUSES)
+    def _problem(self, pid: int) -> str | None:  # noqa: ARG002 known by its port
+        return http_problem(LOOPBACK, self.port, "/v2/", READY_STATUSES)
 
     def _configuration(self) -> dict[str, Any]:
         configuration: dict[str, Any] = {

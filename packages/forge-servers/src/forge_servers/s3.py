@@ -7,7 +7,7 @@ from typing import ClassVar, Unpack
 
 from .directory import DirectoryLock, kept_secret, make_private
 from .errors import ServerError
-from .http_probe import answers
+from .http_probe import http_problem
 from .options import StartOptions
 from .ports import LOOPBACK
 from .process import Command
@@ -102,5 +102,5 @@ class S3Server(Server):
             stop_signal=self.stop_signal,
         )
 
-    def _is_ready(self, pid: int) -> bool:  # noqa: ARG002 known by its port
-        return answers(self.host, self.port, "/health")
+    def _problem(self, pid: int) -> str | None:  # noqa: ARG002 known by its port
+        return http_problem(self.host, self.port, "/health")

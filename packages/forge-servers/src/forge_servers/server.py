@@ -115,6 +115,11 @@ class Server(ABC):
             raise ServerError(f"{self.title} (process {child.pid}) ended, but its exit code can't be read")
         return code
 
+    async def problem(self) -> str | None:
+        """Why the server can't be used now; None where it runs, answers, and says that it is well."""
+        pid = self.pid
+        return "it does not run" if pid is None else await asyncio.to_thread(self._problem, pid)
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -156,8 +161,8 @@ class Server(ABC):
         """What to run, with the ports that were claimed."""
 
     @abstractmethod
-    def _is_ready(self, pid: int) -> bool:
-        """Whether the server answers. Called every few milliseconds."""
+    def _problem(self, pid: int) -> str | None:
+        """Why the server can't be used now; None where it answers. Called every few milliseconds at a start."""
 
     def _ports(self) -> list[Port]:
         return [self._port]
@@ -207,15 +212,17 @@ class Server(ABC):
     def _wait_ready(self, child: ChildProcess) -> None:
         deadline = time.monotonic() + self.start_timeout
         while True:
-            ready = self._is_ready(child.pid)
+            problem = self._problem(child.pid)
             if (code := child.poll()) is not None:
                 raise ServerError(f"{self.title} ended with {code} at its start. {self._told(child)}")
-            if ready:
+            if problem is None:
                 return
             if self._abandoned.is_set():
                 raise ServerError(f"the start of {self.title} was given up")
             if time.monotonic() > deadline:
-                raise ServerError(f"{self.title} is not ready after {self.start_timeout:g} s. {self._told(child)}")
+                raise ServerError(
+                    f"{self.title} is not ready after {self.start_timeout:g} s: {problem}. {self._told(child)}"
+                )
             time.sleep(READY_POLL)
 
     def _told(self, child: ChildProcess) -> str:

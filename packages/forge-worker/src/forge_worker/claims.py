@@ -85,7 +85,7 @@ class ClaimStore:
     async def finish(self, claim: Claim, result: JobResult) -> bool:
         """Write the result; `False` where the claim was lost to another worker meanwhile, whose result counts."""
         entry = self._entry(JobEntryState.FINISHED, claim.losses, claim.claimed_at, result)
-        return await RESULT_RETRY.call(lambda: self._replace(claim, entry))
+        return await RESULT_RETRY.call(lambda: self._replace(claim, entry), on_retry=_tell)
 
     async def hand_back(self, claim: Claim) -> bool:
         """Say that the job was not lost but given back; `False` where the claim was lost before."""
@@ -147,6 +147,10 @@ class ClaimStore:
 
     def _entry(self, state: JobEntryState, losses: int, claimed_at: datetime, result: JobResult | None) -> JobEntry:
         return JobEntry(state=state, worker=self._worker, claimed_at=claimed_at, losses=losses, result=result)
+
+
+def _tell(attempt: int, error: BaseException) -> None:
+    logger.warning("result_not_recorded", attempt=attempt, error=str(error))
 
 
 def _unreachable(error: Exception) -> TransientError:

@@ -7,7 +7,7 @@ import click
 
 from forge_cli.exits import Exit
 from forge_cli.layout import Layout, http_url
-from forge_cli.supervision import read_state, running
+from forge_cli.supervision import lack_of_space, read_state, running
 from forge_cli.tables import print_table
 
 
@@ -54,4 +54,8 @@ def command(data: Path | None, as_json: bool) -> int:
                 for name, service in services.items()
             ],
         )
+        problems = [f"{name}: {service.problem}" for name, service in services.items() if service.problem]
+        for problem in (*problems, lack_of_space(layout)):
+            if problem:
+                click.echo(problem)
     return Exit.SUCCESS if all(service.status == "running" for service in services.values()) else Exit.FAILED

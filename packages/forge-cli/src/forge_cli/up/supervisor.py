@@ -12,7 +12,7 @@ from aiohttp import web
 
 from forge_cli.files import write_once, write_private
 from forge_cli.layout import LOOPBACK, Layout, Ports, http_url
-from forge_cli.supervision import ServiceState
+from forge_cli.supervision import ServiceState, lack_of_space
 from forge_cli.up import services
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
@@ -25,13 +25,16 @@ FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
 POLL_S = 0.05
 DRAIN_S = 40.0
+HEALTH_INTERVAL_S = 5.0
+UNHEALTHY_CHECKS = 6
+"""A server that can't be used this many times one after the other is started again: a busy machine is slow as well."""
 
 logger = get_logger(__name__)
 
 
 @dataclass
 class Service:
-    """One supervised service: how to start and stop it, and how to wait for its end."""
+    """One supervised service: how to start and stop it, how to wait for its end, and what keeps it from being used."""
 
     name: str
     address: str
@@ -39,6 +42,7 @@ class Service:
     stop: Callable[[], Awaitable[None]]
     wait: Callable[[], Awaitable[int]]
     pid: Callable[[], int | None]
+    problem: Callable[[], Awaitable[str | None]] | None = None
     state: ServiceState = field(default_factory=lambda: ServiceState(status="stopped"))
 
 
@@ -56,6 +60,7 @@ class Supervisor:
             async with self._issuer(), asyncio.TaskGroup() as keepers:
                 await self._start_all()
                 tasks = [keepers.create_task(self._keep(service)) for service in self._services]
+                tasks += [keepers.create_task(self._watch(service)) for service in self._services]
                 try:
                     yield
                 finally:
@@ -107,23 +112,47 @@ class Supervisor:
             await asyncio.sleep(backoff)
             try:
                 await service.start()
-            except (ServerError, PlatformError) as error:
+            except (ServerError, PlatformError, OSError) as error:
                 logger.error("service.start_failed", name=service.name, error=str(error))  # noqa: TRY400 - the message is what matters
                 await service.stop()
             else:
                 self._note(service, "running")
+
+    async def _watch(self, service: Service) -> None:
+        """Say what keeps a server from being used, and end it, so that it is started again.
+
+        A full disk is such a thing: NATS refuses what it could not write once until it is started again.
+        """
+        failed = 0
+        while service.problem is not None:
+            await asyncio.sleep(HEALTH_INTERVAL_S)
+            problem = await service.problem()
+            if service.state.status not in {"running", "unhealthy"}:
+                continue
+            failed = failed + 1 if problem is not None else 0
+            if problem != (service.state.problem or None):
+                self._note(service, "unhealthy" if problem else "running", problem or "")
+            if failed >= UNHEALTHY_CHECKS and not lack_of_space(self._layout):
+                logger.warning("service.unhealthy", name=service.name, problem=problem)
+                await service.stop()
 
     async def _stop_all(self) -> None:
         for service in reversed(self._services):
             await service.stop()
             self._note(service, "stopped")
 
-    def _note(self, service: Service, status: str, restarts: int | None = None) -> None:
+    def _note(self, service: Service, status: str, problem: str = "", restarts: int | None = None) -> None:
         count = service.state.restarts if restarts is None else restarts
-        service.state = ServiceState(status=status, pid=service.pid(), restarts=count, address=service.address)
+        service.state = ServiceState(
+            status=status, problem=problem, pid=service.pid(), restarts=count, address=service.address
+        )
         states = ",".join(f'"{known.name}":{known.state.model_dump_json()}' for known in self._services)
-        write_private(self._layout.state_file, f"{{{states}}}")
-        logger.info("service.state", name=service.name, status=status, pid=service.state.pid)
+        try:
+            write_private(self._layout.state_file, f"{{{states}}}")
+        except OSError as error:
+            # Services are kept all the same.
+            logger.warning("service.state_not_written", error=error.strerror)
+        logger.info("service.state", name=service.name, status=status, problem=problem, pid=service.state.pid)
 
     @asynccontextmanager
     async def _issuer(self) -> AsyncIterator[None]:
@@ -161,7 +190,7 @@ def _of_server(name: str, server: Server, address: str) -> Service:
         if server.pid is None:
             await server.start()
 
-    return Service(name, address, start, server.stop, server.wait, lambda: server.pid)
+    return Service(name, address, start, server.stop, server.wait, lambda: server.pid, server.problem)
 
 
 def _of_program(
