@@ -38,7 +38,7 @@ from forge_worker.sealing.copies import Built, SealedCopies
 from forge_worker.sealing.tracking import Facts, seal
 from forge_worker.verification import verify_artifact
 
-SIZES = {"T10.1": (100, 5), "T10.3": (2048, 3)}
+SIZES = {"T10.1": (100, 5), "T10.3": (2048, 5)}
 MEMORY = {"T10.1": "T10.2", "T10.3": "T10.4"}
 RATIO, MEMORY_MIB = 1.3, 64
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

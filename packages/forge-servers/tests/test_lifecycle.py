@@ -151,7 +151,9 @@ def test_a_running_server_is_not_started_again(kind, directory):
 
 def test_a_server_that_is_not_ready_in_time_is_reported_with_its_log(directory, processes_of):
     server = PostgresServer(directory, durable=False, start_timeout=0)
-    with pytest.raises(ServerError, match=r"not ready after 0 s: it accepts no connections. The end of .*postgres\.log"):
+    with pytest.raises(
+        ServerError, match=r"not ready after 0 s: it accepts no connections. The end of .*postgres\.log"
+    ):
         server.start_blocking()
     assert processes_of(directory) == []
 
