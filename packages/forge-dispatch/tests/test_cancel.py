@@ -57,6 +57,14 @@ async def test_queued_jobs_are_cancelled_without_any_worker(dispatcher, job, run
     assert [result.status for result in await asyncio.wait_for(waiting, 5)] == ["cancelled", "cancelled"]
 
 
+async def test_jobs_of_a_run_that_was_cancelled_before_are_cancelled_without_any_worker(dispatcher, job, run_id):
+    await dispatcher.cancel(run_id)
+    results = await asyncio.wait_for(dispatcher.run([job("a"), job("b")]), 5)
+    assert [result.status for result in results] == ["cancelled", "cancelled"]
+    [result] = await asyncio.wait_for(dispatcher.run([job("c")]), 5)
+    assert result.status == "cancelled"
+
+
 async def test_a_cancelled_job_stays_cancelled_for_the_next_dispatcher(
     new_dispatcher, dispatcher, job, run_id, new_worker
 ):

@@ -84,10 +84,14 @@ class Batch:
 
     async def cancel_run(self, run_id: UUID) -> None:
         """Ends the open jobs of that run; the run's cancel key is there already."""
+        concerned = self._note_cancel(run_id)
+        await for_each(concerned, self._look_patiently, self._settings.publish_concurrency)
+
+    def _note_cancel(self, run_id: UUID) -> list[OpenJob]:
         concerned = [found for found in self._open.values() if found.job.run_id == run_id]
         for found in concerned:
             found.cancel()
-        await for_each(concerned, self._look_patiently, self._settings.publish_concurrency)
+        return concerned
 
     async def _collect(self, tasks: asyncio.TaskGroup, *, fail_fast: bool, on_result: OnResult | None) -> None:
         cancelling = not fail_fast
@@ -172,12 +176,22 @@ class Batch:
     async def _sweep_forever(self) -> None:
         while not is_cancelled():
             await asyncio.sleep(self._settings.sweep_interval_s)
+            await self._tolerantly(self._heed_cancels)
             await self._sweep_tolerantly()
+
+    async def _heed_cancels(self) -> None:
+        """A run may have been cancelled before this call was known, and no worker be there to say so."""
+        for run_id in {found.job.run_id for found in self._open.values() if found.cancelled_since is None}:
+            if await self._board.is_cancelled(run_id):
+                self._note_cancel(run_id)
 
     async def _sweep_tolerantly(self, known: frozenset[str] | None = None) -> None:
         read = [found for found in self._open.values() if known is None or str(found.job.id) in known]
+        await self._tolerantly(lambda: for_each(read, self._look, self._settings.publish_concurrency))
+
+    async def _tolerantly(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await for_each(read, self._look, self._settings.publish_concurrency)
+            await work()
             self._reached_at = time.monotonic()
         except TransientError as error:
             if time.monotonic() - self._reached_at > self._settings.unreachable_limit_s:

@@ -105,6 +105,16 @@ class Board:
         """Tells the worker of this job that it is cancelled."""
         await self._settings.backoff.call(lambda: self._put(job_cancel_key(job.run_id, job.id)))
 
+    async def is_cancelled(self, run_id: UUID) -> bool:
+        """Whether all workers were told that the run is cancelled."""
+        key = cancel_key(run_id)
+        with translated(f"reading {key}"):
+            try:
+                await self._control.get(key)
+            except nats.js.errors.KeyNotFoundError:
+                return False
+        return True
+
     async def _put(self, key: str) -> None:
         with translated(f"writing {key}"):
             await self._control.put(key, b"cancelled")

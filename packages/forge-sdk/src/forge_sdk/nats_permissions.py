@@ -45,8 +45,9 @@ _DISPATCH = (
     f"$JS.API.STREAM.MSG.GET.KV_{JOBS_BUCKET}",
     f"$KV.{JOBS_BUCKET}.*",
     f"$KV.{CONTROL_BUCKET}.cancel.>",
+    f"$JS.API.STREAM.MSG.GET.KV_{CONTROL_BUCKET}",
 )
-"""Publish and purge jobs, list, read and finish their entries, cancel."""
+"""Publish and purge jobs, list, read and finish their entries, cancel, and see what was cancelled."""
 _DEFINE = (
     *(f"$JS.API.STREAM.{verb}.{stream}" for stream in _STREAMS for verb in ("INFO", "CREATE", "UPDATE")),
     *(
@@ -64,9 +65,8 @@ _FOLLOW = (
     f"$JS.API.CONSUMER.CREATE.{EVENTS_STREAM}.>",
     f"$JS.API.CONSUMER.INFO.{EVENTS_STREAM}.>",
     f"$JS.API.CONSUMER.DELETE.{EVENTS_STREAM}.>",
-    f"$JS.API.STREAM.MSG.GET.KV_{CONTROL_BUCKET}",
 )
-"""Follow events, see what was cancelled."""
+"""Follow events."""
 _WORK = (
     *(
         subject
