@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from measure import Row, SkippedError
+from measure import Memory, Row, SkippedError
 from pydantic import JsonValue
 
 from forge_oci.core.keys import write_key_pair
@@ -90,7 +89,7 @@ def _rows(identifier: str, size: int, figures: list[dict[str, dict[str, float]]]
 
 
 async def _turn(place: dict[str, str], folder: Path, path: Path) -> dict[str, dict[str, float]]:
-    """Each in a process of its own: the peak of a process's memory never goes down."""
+    """Each in a process of its own, so that neither finds what the other has left in memory."""
     return {mode: await asyncio.to_thread(_process, mode, place, folder, path) for mode in ("floor", "ours")}
 
 
@@ -140,14 +139,14 @@ def _empty(place: dict[str, str], bucket: str) -> None:
 def _floor(place: dict[str, str], path: Path) -> dict[str, float]:
     bucket, client = _bucket(place), _client(place)
     client.head_object(Bucket=bucket, Key="warm-up")
-    idle, started = _memory(), time.perf_counter()
+    memory, started = Memory(), time.perf_counter()
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     for key in ("sealed", "published"):
         client.upload_file(str(path), bucket, key)
-    figures = {"seconds": time.perf_counter() - started, "memory": _memory() - idle}
+    figures = {"seconds": time.perf_counter() - started, "memory": memory.growth}
     _empty(place, bucket)
     return figures
 
@@ -167,7 +166,7 @@ async def _ours(place: dict[str, str], path: Path) -> dict[str, float]:
         await client.tags("acme/none")
         await publisher.publish(_request(place, bucket, _small(work), work), context)
         response = _response(path)
-        idle, started = _memory(), time.perf_counter()
+        memory, started = Memory(), time.perf_counter()
         definition = ArtifactDefinition(name="tool", type=ArtifactType.ARCHIVE, producer="command")
         verified = await verify_artifact(definition, "api", response, staging)
         now = datetime.now(UTC)
@@ -176,7 +175,7 @@ async def _ours(place: dict[str, str], path: Path) -> dict[str, float]:
         async with beside(SealedCopies(storage, "sealed/").store(verified, built, COMMIT)) as copied:
             await seal(client, signer, verified, _facts(bucket, now), prefix="", sbom=None, copied=copied)
         await publisher.publish(_request(place, bucket, response, staging), context)
-        figures = {"seconds": time.perf_counter() - started, "memory": _memory() - idle}
+        figures = {"seconds": time.perf_counter() - started, "memory": memory.growth}
     await asyncio.to_thread(_empty, place, bucket)
     return figures
 
@@ -251,11 +250,6 @@ def _storage(place: dict[str, str], bucket: str, work: Path) -> Storage:
         access_key_file=files["access"],
         secret_key_file=files["secret"],
     )
-
-
-def _memory() -> float:
-    """The peak so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import resource
 import tempfile
 import uuid
 from pathlib import Path
 
-from measure import Row, alternating
+from measure import Memory, Row, alternating
 
 from forge_sdk.configuration import Storage
 from forge_sdk.object_storage import S3ObjectStore
@@ -39,15 +38,15 @@ async def rows() -> list[Row]:
             storage = S3ObjectStore(_settings(server, Path(folder)))
             await storage.ensure_bucket()
             await _log(storage, Path(folder), 2**20)
-            before = _memory()
+            memory = Memory()
             bare, measured = await alternating(_pipe, lambda: _rate(storage, Path(folder)), repetitions=5)
-            growth = _memory() - before
+            growth = memory.growth
     ratio = measured / bare
     what = "a step that prints 200 MB, ten secrets masked, stored as it goes; floor: the bytes through a pipe"
     return [
         Row("T11.1", what, "MB/s", bare, measured, ratio, f">= {TARGET:g}", ratio >= TARGET),
         Row(
-            "T11.2", "memory that the worker's process needs more at its peak", "MB", None, growth, None,
+            "T11.2", "memory that the worker's process needs more at its peak", "MiB", None, growth, None,
             f"<= {FLAT_MB}", growth <= FLAT_MB,
         ),
     ]  # fmt: skip
@@ -87,10 +86,6 @@ async def _log(storage: S3ObjectStore, folder: Path, limit: int) -> None:
         await run_process(COMMAND, cwd=folder, environment={"PATH": os.environ["PATH"]}, sink=log.write)
     if not log.stored:
         raise RuntimeError("the log was not stored")
-
-
-def _memory() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _settings(server: S3Server, folder: Path) -> Storage:

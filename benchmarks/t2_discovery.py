@@ -1,7 +1,6 @@
 """T2: discovery of a commit from its object store; and how it grows."""
 
 import asyncio
-import resource
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from cue_floor import floor_ms
-from measure import Row, alternating, timed
+from measure import Memory, Row, alternating, timed
 from repositories import make_repository
 from t3_evaluation import project_texts
 
@@ -63,6 +62,7 @@ async def _with_floor(store: Path, files: int, projects: int) -> list[Row]:
 
 async def _large(store: Path, files: int, projects: int) -> Row:
     commit = make_repository(store, files, projects)
+    memory = Memory()
     async with Evaluator() as evaluator:
         component = ProjectComponent(load_plugins(), evaluator)
 
@@ -71,10 +71,9 @@ async def _large(store: Path, files: int, projects: int) -> Row:
 
         evaluation, whole = await alternating(lambda: floor_ms(project_texts(projects)), discover, repetitions=5)
         children = sum(_resident_mib(pid) for pid in evaluator.process_ids)
-    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     what = (
         f"discovery of a commit of {files:,} files with {projects:,} projects, against the evaluation by one Go process;"
-        f" memory: Python {ours:.0f} MiB, evaluators {children:.0f} MiB"
+        f" memory: Python {memory.peak:.0f} MiB, evaluators {children:.0f} MiB"
     )
     return Row("T2.3", what, "ms", evaluation, whole, whole / evaluation, "-", None)
 
