@@ -1,5 +1,6 @@
 """T7: the API reads one run by its id, one process; beside bare aiohttp, asyncpg and orjson that read its row."""
 
+import asyncio
 import json
 import socket
 import tempfile
@@ -15,6 +16,7 @@ from round_trip.processes import running
 
 CONNECTIONS, REQUESTS = 64, 1000
 RATE, SLOWEST = 0.7, 1.5
+END_S = 60
 
 
 async def rows() -> list[Row]:
@@ -45,7 +47,7 @@ async def _compared(floor_port: int, port: int, request: bytes, figure: Callable
 async def finished_run(started: Api) -> str:
     """A run that has ended, so that nothing of it changes."""
     await register(started)
-    async with _session(started) as http:
+    async with asyncio.timeout(END_S), _session(started) as http:
         body = {"repository": "acme/shop", "commit_sha": "a" * 40, "branch": "main"}
         async with http.post("/v1/runs", json=body) as answer:
             run: dict[str, Any] = json.loads(await answer.read())
