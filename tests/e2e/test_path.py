@@ -99,6 +99,28 @@ def test_pointer_of_another_digest_gives_no_manifests(delivered, platform, tmp_p
     assert "release.yaml" in done.stderr.splitlines()[0]
 
 
+def test_pointer_of_a_tampered_image_gives_no_manifests(delivered, platform, tmp_path):
+    folder = gitops(platform, tmp_path) / "dev" / "doubling-doubling"
+    blobs = platform.home / "services" / "registry" / "blobs" / "docker" / "registry" / "v2" / "blobs" / "sha256"
+
+    def stored(digest):
+        content = digest.removeprefix("sha256:")
+        return blobs / content[:2] / content / "data"
+
+    manifest = stored(yaml.safe_load((folder / "release.yaml").read_text())["spec"]["digest"])
+    [layer] = json.loads(manifest.read_text())["layers"]
+    resources = stored(layer["digest"])
+    whole = resources.read_bytes()
+    resources.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    try:
+        done = generate(platform, folder, tmp_path / "cache")
+    finally:
+        resources.write_bytes(whole)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "digest_mismatch" in done.stderr.splitlines()[0]
+    assert generate(platform, folder, tmp_path / "cache").returncode == 0
+
+
 def test_same_commit_is_the_same_run(delivered, platform):
     repository, _, run = delivered
     again = platform.forge("run", str(repository.folder), "--json")
