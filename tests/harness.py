@@ -11,11 +11,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import bcrypt
 import pytest
 
@@ -89,6 +90,21 @@ class Platform:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)["access_token"]
+
+    @contextlib.asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection to the platform's database, with all rights."""
+        connection = await asyncpg.connect(
+            host="127.0.0.1",
+            port=self.ports["postgres"],
+            user="forge",
+            password=(self.home / "services" / "postgres" / "password").read_text().strip(),
+            database="forge",
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     @property
     def ports(self) -> dict[str, int]:

@@ -1,157 +1,130 @@
-"""A cluster of three NATS servers that loses its leader in the middle of a run: dispatcher and worker go on."""
+"""A platform on a cluster of three NATS servers, which loses its leader in the middle of a run."""
 
 import asyncio
+import contextlib
+import json
 import os
 import subprocess
-import sys
-from uuid import uuid4
+import urllib.request
+from pathlib import Path
 
+import configurations
 import pytest
-import yaml
-from aiohttp import web
-from jobs import task_of_one_step
+from harness import Platform, eventually, free_port
 
-from forge_dispatch import Dispatcher, DispatcherSettings
-from forge_dispatch.connection import connect
-from forge_dispatch.streams import apply_definitions
-from forge_sdk.configuration import Nats
-from forge_sdk.errors import TransientError
+from forge_cli.layout import Layout
+from forge_cli.up import services
 from forge_sdk.messaging import JOBS_BUCKET
-from forge_sdk.retry import RetryPolicy
-from forge_servers import NatsServer, NatsSettings, free_port
+from forge_servers import NatsServer, NatsSettings
 from forge_servers.nats_settings import NatsCluster
 
 NODES = 3
-JOBS = 24
-PATIENT = RetryPolicy(attempts=60, base_delay=0.2, max_delay=1.0, jitter=0.1)
+PROJECTS = 24
+DATABASE = "clustered"
 
 
 @pytest.fixture
-async def cluster(server_directory):
-    """Three servers of one cluster."""
+def cluster(platform, server_directory):
+    """Three servers of one cluster, with the users of the platform's own server."""
     ports: set[int] = set()
     while len(ports) < NODES:
         ports.add(free_port())
     routes = tuple(f"nats-route://127.0.0.1:{port}" for port in ports)
+    users = services.nats(Layout(platform.home), Layout(platform.home).read_platform().ports).settings.users
     servers = [
         NatsServer(
             server_directory(f"node{number}"),
             settings=NatsSettings(
-                server_name=f"node{number}", cluster=NatsCluster(name="catalyst-forge", port=port, routes=routes)
+                server_name=f"node{number}",
+                users=users,
+                cluster=NatsCluster(name="catalyst-forge", port=port, routes=routes),
             ),
         )
         for number, port in enumerate(ports)
     ]
-    await asyncio.gather(*(server.start() for server in servers))
-    yield servers
-    await asyncio.gather(*(server.stop() for server in servers))
+
+    async def all_of(verb):
+        await asyncio.gather(*(getattr(server, verb)() for server in servers))
+
+    try:
+        asyncio.run(all_of("start"))
+        yield servers
+    finally:
+        asyncio.run(all_of("stop"))
 
 
 @pytest.fixture
-async def platform_api():
-    """As much of the API and its issuer as a worker needs."""
+def clustered(platform, cluster, tmp_path):
+    """API and worker beside the platform's own, with its other servers, but the cluster and a database of their own."""
+    asyncio.run(create_database(platform))
+    port = free_port()
+    api = f"http://127.0.0.1:{port}"
+    nats = {"FORGE_NATS__URL": ",".join(server.bare_url for server in cluster), "FORGE_NATS__REPLICAS": str(NODES)}
+    listen = {"FORGE_LISTEN__PORT": str(port), "FORGE_LISTEN__PUBLIC_URL": api, "FORGE_DATABASE__NAME": DATABASE}
+    caches = {f"FORGE_CACHE__{name.upper()}": str(tmp_path / name) for name in ("repositories", "workspace", "tools")}
+    token = tmp_path / "token"
+    token.write_text(platform.token("user"))
+    remote = Platform(tmp_path / "remote")
+    remote.environment |= {"FORGE_API_URL": api, "FORGE_TOKEN_FILE": str(token)}
+    log = tmp_path / "worker.log"
+    with (
+        like(platform, "api", {**nats, **listen}, tmp_path / "api.log"),
+        like(platform, "worker", {**nats, **caches, "FORGE_API_URL": api}, log),
+    ):
+        eventually(lambda: "worker_started" in log.read_text(), "API and worker run on the cluster")
+        yield remote
 
-    async def token(request):
-        return web.json_response({"access_token": "t", "expires_in": 3600})
 
-    async def accepted(request):
-        await request.read()
-        return web.Response(status=204)
-
-    application = web.Application()
-    application.router.add_post("/token", token)
-    application.router.add_route("*", "/v1/internal/{rest:.*}", accepted)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+async def create_database(platform):
+    async with platform.database() as connection:
+        await connection.execute(f"create database {DATABASE}")
 
 
-@pytest.fixture
-def worker(cluster, platform_api, s3_bucket, tmp_path):
-    """Starts a worker with four slots on the cluster."""
-    started = []
-
-    def secret(name, value):
-        file = tmp_path / name
-        file.touch(mode=0o600)
-        file.write_text(value)
-        return str(file)
-
-    values = {
-        "pools": {"ci": 4},
-        "api_url": platform_api,
-        "credentials": {
-            "token_url": f"{platform_api}/token",
-            "client_id": "worker",
-            "client_secret_file": secret("client", "secret"),
-        },
-        "nats": {"url": ",".join(server.bare_url for server in cluster)},
-        "storage": {
-            "endpoint_url": s3_bucket.endpoint_url,
-            "region": s3_bucket.region,
-            "bucket": s3_bucket.bucket,
-            "access_key_file": secret("s3-access", s3_bucket.access_key),
-            "secret_key_file": secret("s3-secret", s3_bucket.secret_key),
-        },
-        "registry": {"host": "127.0.0.1:1", "plain_http": True},
-        "signing": {"private_key_file": str(tmp_path / "key")},
-        "gitops": {"url": "file:///nonexistent"},
-        "cache": {name: str(tmp_path / name) for name in ("repositories", "workspace", "tools")},
-        "allow_local_repositories": True,
-    }
-    (tmp_path / "worker.yaml").write_text(yaml.safe_dump(values))
-
-    def start():
-        log = (tmp_path / "worker.log").open("wb")
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "forge_worker", "--config", str(tmp_path / "worker.yaml")],
-                env=os.environ,
-                stdout=log,
-                stderr=log,
-            )
-        )
-        log.close()
-
-    yield start
-    for process in started:
+@contextlib.contextmanager
+def like(platform, service, variables, log):
+    """A process like one of the platform's own, but for some variables."""
+    pid = platform.services()[service]["pid"]
+    argv, environment = (
+        Path(f"/proc/{pid}/{name}").read_text().rstrip("\0").split("\0") for name in ("cmdline", "environ")
+    )
+    own = dict(entry.split("=", 1) for entry in environment)
+    with log.open("wb") as output:
+        process = subprocess.Popen(argv, env=own | variables, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
         process.terminate()
         process.wait(60)
 
 
-async def test_the_leader_is_killed_in_a_run_and_the_run_ends_well(cluster, worker, make_repository):
-    repository = make_repository("clustered").write({"README.md": "text"})
-    sha, run_id = repository.commit(), uuid4()
-    jobs = [
-        task_of_one_step(repository, sha, run_id, f"p{number}", f"echo {number} >> {repository.folder}.done")
-        for number in range(JOBS)
-    ]
-    settings = Nats(url=",".join(server.bare_url for server in cluster), replicas=NODES, ack_wait_s=2)
-    connection = await connect(settings, "test")
-    await PATIENT.call(
-        lambda: apply_definitions(connection, settings), retry_on=lambda error: isinstance(error, TransientError)
-    )
-    worker()
-    arrived = []
-
-    async def on_result(result):
-        arrived.append(result)
-        if len(arrived) == JOBS // 4:
-            await kill_leader(connection, cluster)
-
-    quick = DispatcherSettings(sweep_interval_s=1, request_timeout_s=2, backoff=PATIENT)
-    async with asyncio.timeout(120), Dispatcher(connection, quick) as dispatcher:
-        results = await dispatcher.run(jobs, on_result=on_result)
-    await connection.close()
-    assert [result.error for result in results if not result.succeeded] == []
+def test_the_leader_is_killed_in_a_run_and_the_run_ends_well(cluster, clustered, make_repository, tmp_path):
+    repository, times = make_repository("on-a-cluster"), tmp_path / "times"
+    projects = {
+        f"p{number}/.forge/project.cue": configurations.step(f"sleep 0.5; echo p{number} >> {times}", f"p{number}")
+        for number in range(PROJECTS)
+    }
+    repository.write({".forge/repo.cue": configurations.REPOSITORY, **projects}).commit()
+    process = clustered.start("run", str(repository.folder), "--json")
+    try:
+        eventually(lambda: times.exists() and times.read_text().count("\n") >= PROJECTS // 4, "a quarter has run")
+        [leader] = [server for server in cluster if leads_jobs(server)]
+        os.kill(leader.pid, 9)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, err
+    run = json.loads(out)
+    assert run["status"] == "success"
+    tasks = [task for phase in run["phases"] if phase["name"] == "test" for task in phase["tasks"]]
+    assert [task["status"] for task in tasks] == ["success"] * PROJECTS
+    assert set(times.read_text().split()) == {f"p{number}" for number in range(PROJECTS)}
     assert sum(server.pid is not None for server in cluster) == NODES - 1
 
 
-async def kill_leader(connection, cluster):
-    """Kill -9 the server that leads the bucket of claims and results."""
-    info = await connection.jetstream().stream_info(f"KV_{JOBS_BUCKET}")
-    leader = next(server for server in cluster if server.settings.server_name == info.cluster.leader)
-    os.kill(leader.pid, 9)
+def leads_jobs(server) -> bool:
+    """Whether a server leads the bucket of claims and results, by its own word; the bucket is on all of them."""
+    with urllib.request.urlopen(f"{server.monitoring_url}/jsz?streams=true", timeout=10) as answer:
+        accounts = json.load(answer)["account_details"]
+    streams = {stream["name"]: stream for account in accounts for stream in account.get("stream_detail", ())}
+    return streams[f"KV_{JOBS_BUCKET}"]["cluster"]["leader"] == server.settings.server_name

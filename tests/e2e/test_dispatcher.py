@@ -7,7 +7,6 @@ import os
 import subprocess
 import threading
 
-import asyncpg
 import configurations
 import pytest
 from harness import API, BIN, FAST_REDELIVERY, Done, Platform, eventually
@@ -32,17 +31,10 @@ def nobody_leads(own_platform):
     release, held = threading.Event(), threading.Event()
 
     async def hold():
-        connection = await asyncpg.connect(
-            host="127.0.0.1",
-            port=own_platform.ports["postgres"],
-            user="forge",
-            password=(own_platform.home / "services" / "postgres" / "password").read_text().strip(),
-            database="forge",
-        )
-        await connection.execute("select pg_advisory_lock($1)", ENGINE_KEY)
-        held.set()
-        await asyncio.to_thread(release.wait)
-        await connection.close()
+        async with own_platform.database() as connection:
+            await connection.execute("select pg_advisory_lock($1)", ENGINE_KEY)
+            held.set()
+            await asyncio.to_thread(release.wait)
 
     @contextlib.contextmanager
     def holding():
@@ -66,19 +58,10 @@ def nobody_leads(own_platform):
 
 def waits_for_lock(platform) -> bool:
     async def ask():
-        connection = await asyncpg.connect(
-            host="127.0.0.1",
-            port=platform.ports["postgres"],
-            user="forge",
-            password=(platform.home / "services" / "postgres" / "password").read_text().strip(),
-            database="forge",
-        )
-        try:
+        async with platform.database() as connection:
             return await connection.fetchval(
                 "select count(*) from pg_locks where locktype = 'advisory' and not granted"
             )
-        finally:
-            await connection.close()
 
     return bool(asyncio.run(ask()))
 

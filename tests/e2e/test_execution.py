@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import configurations
 import pytest
-from harness import alive, eventually
-from jobs import task_of_one_step
+from harness import Repository, alive, eventually
 
 from forge_dispatch import Dispatcher
 from forge_dispatch.connection import connect
 from forge_sdk.configuration import Nats
+from forge_sdk.identifiers import job_id
+from forge_sdk.models.jobs import Job, JobType
+from forge_sdk.models.payloads import CiPayload, StepPlan
 from forge_sdk.nats_permissions import DISPATCHER, inbox_prefix
 
 CANCEL = '\nconcurrency: "cancel"\n'
@@ -196,7 +198,7 @@ def test_a_step_that_takes_too_long_is_ended(platform, project, tmp_path):
 async def test_a_task_that_takes_too_long_as_a_whole_is_ended(platform, project, tmp_path):
     repository = project("slow-task", "true")
     script = f"echo $$ > {tmp_path}/n.pid; mv {tmp_path}/n.pid {tmp_path}/pid; sleep 600"
-    job = task_of_one_step(repository, repository.git("rev-parse", "HEAD"), uuid4(), "api", script, timeout_s=3)
+    job = task_of_one_step(repository, "api", script, timeout_s=3)
     settings = Nats(
         url=f"nats://127.0.0.1:{platform.ports['nats']}",
         user="dispatcher",
@@ -210,6 +212,25 @@ async def test_a_task_that_takes_too_long_as_a_whole_is_ended(platform, project,
     assert (result.status, result.error.code) == ("failed", "timeout")
     assert "took longer than 3 s" in result.error.message
     eventually(lambda: not alive(int((tmp_path / "pid").read_text())), "the step's process has ended", 20)
+
+
+def task_of_one_step(repository: Repository, name: str, script: str, timeout_s: float) -> Job:
+    """A task of project `name`, with no run behind it, whose step runs a line of shell."""
+    run_id = uuid4()
+    step = StepPlan(
+        id=uuid4(), name="unit", action="command", configuration={"command": ["sh", "-c", script]}, timeout_s=60
+    )
+    payload = CiPayload(task_id=uuid4(), phase="test", project=name, project_path=".", waves=((step,),))
+    return Job(
+        id=job_id(run_id, "ci", "test", name),
+        type=JobType.CI,
+        run_id=run_id,
+        repository=f"local/{repository.folder.name}",
+        clone_url=repository.folder.as_uri(),
+        commit_sha=repository.git("rev-parse", "HEAD"),
+        payload=json.loads(payload.model_dump_json()),
+        timeout_s=timeout_s,
+    )
 
 
 def test_runs_are_found_by_branch_status_and_commit(platform, project):
