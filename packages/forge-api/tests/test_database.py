@@ -100,6 +100,27 @@ async def test_reads_survive_lost_connections(database, postgres_server, databas
     assert await database.fetch_value("select 2") == 2
 
 
+@pytest.mark.parametrize("begin", ["transaction", "snapshot", "connection"])
+async def test_a_cancellation_stays_one_where_the_connection_is_lost_with_it(database, begin):
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with getattr(database, begin)() as connection:
+            begun.set()
+            try:
+                await connection.execute("select pg_sleep(60)")
+            finally:
+                connection.terminate()
+
+    task = asyncio.create_task(work())
+    await begun.wait()
+    task.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await database.fetch_value("select 1") == 1
+
+
 async def test_a_violated_constraint_is_a_conflict_that_names_it(database):
     insert = "insert into plugin_sets (service) values ('worker')"
     async with database.transaction() as connection:

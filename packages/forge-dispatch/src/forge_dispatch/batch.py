@@ -14,7 +14,7 @@ from forge_dispatch.concurrency import for_each
 from forge_dispatch.failures import single
 from forge_dispatch.settings import DispatcherSettings
 from forge_dispatch.watch import OpenJob
-from forge_sdk.cancellation import is_cancelled
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import TransientError
 from forge_sdk.models.jobs import Job, JobResult
 
@@ -174,8 +174,8 @@ class Batch:
         return found.job.id in self._open and found.cancelled_since is None
 
     async def _sweep_forever(self) -> None:
-        while not is_cancelled():
-            await asyncio.sleep(self._settings.sweep_interval_s)
+        while True:
+            await pause(self._settings.sweep_interval_s)
             await self._tolerantly(self._heed_cancels)
             await self._sweep_tolerantly()
 

@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from nats.js.errors import APIError, KeyNotFoundError
 from nats.js.kv import KeyValue
 
-from forge_sdk.cancellation import is_cancelled
+from forge_sdk.cancellation import pause
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import CONTROL_BUCKET, cancel_key, job_cancel_key
 from forge_sdk.models.jobs import Job
@@ -101,8 +101,8 @@ class CancellationWatch:
 
     async def _reread_forever(self) -> None:
         await self._list()
-        while not is_cancelled():
-            await asyncio.sleep(REREAD_S)
+        while True:
+            await pause(REREAD_S)
             await self.reread()
 
     async def _changed(self, message: Msg) -> None:

@@ -13,7 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from forge_sdk.cancellation import is_cancelled
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import MAX_DELIVER, Queue
@@ -221,7 +221,7 @@ class DeliveryHandler:
 
     async def _beat(self, running: _Running, execution: Execution) -> None:
         """Keep the message ours, and stop the job where its claim is not."""
-        while not is_cancelled():
+        while True:
             with suppress(nats.errors.Error):
                 await running.message.in_progress()
             try:
@@ -230,5 +230,4 @@ class DeliveryHandler:
                     return
             except PlatformError as error:
                 logger.warning("claim_not_checked", error=error.message)
-            if not is_cancelled():
-                await asyncio.sleep(self._ack_wait_s / 3)
+            await pause(self._ack_wait_s / 3)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.models.api import JobStatuses, StatusAnswer, StatusBatch, StepStatusUpdate, TaskStatusUpdate
@@ -72,8 +73,7 @@ class StatusReporter:
                     await self._full.wait()
             except TimeoutError:
                 pass
-            if not await self._send():
-                await asyncio.sleep(PAUSE_S)
+            await pause(0 if await self._send() else PAUSE_S)
 
     async def _flush_last(self) -> None:
         try:

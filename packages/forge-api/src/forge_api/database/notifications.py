@@ -9,6 +9,7 @@ import asyncpg
 
 from forge_api.database.lease import until_lost
 from forge_api.database.settings import connect_arguments
+from forge_sdk.cancellation import pause
 from forge_sdk.configuration import Database
 from forge_sdk.logging import get_logger
 
@@ -41,7 +42,7 @@ class Notifications:
                 await self._listen()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 _logger.warning("notifications_lost", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(RETRY_S)
+            await pause(RETRY_S)
 
     async def _listen(self) -> None:
         arguments = connect_arguments(self._configuration)

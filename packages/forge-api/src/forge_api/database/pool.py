@@ -62,7 +62,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection within a transaction (read committed), committed at the end, rolled back on any exception."""
-        async with self.connection() as connection, connection.transaction():
+        async with self.connection() as connection, _Transaction(connection.transaction()):
             yield connection
 
     @asynccontextmanager
@@ -70,7 +70,7 @@ class Database:
         """A connection that sees one state of the database, for reads by several statements."""
         async with (
             self.connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
+            _Transaction(connection.transaction(isolation="repeatable_read", readonly=True)),
         ):
             yield connection
 
@@ -142,6 +142,9 @@ class _Acquired:
         try:
             with translated():
                 await self._context.__aexit__(kind, error, trace)
+        except PlatformError:
+            if not isinstance(error, asyncio.CancelledError):
+                raise
         finally:
             self._turn.release()
         found = translation(error) if error is not None else None
@@ -154,6 +157,26 @@ class _Acquired:
                 await self._turn.acquire()
         except TimeoutError as error:
             raise TransientError("the database is overloaded: try again", component="database") from error
+
+
+class _Transaction:
+    """A transaction of asyncpg, whose failure to roll back does not take the place of a cancellation."""
+
+    def __init__(self, transaction: Any) -> None:
+        self._transaction = transaction
+
+    async def __aenter__(self) -> None:
+        await self._transaction.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._transaction.__aexit__(kind, error, trace)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            # The connection is lost, and the transaction with it.
+            if not isinstance(error, asyncio.CancelledError):
+                raise
 
 
 async def wait_until_reachable(configuration: settings.Database, *, timeout_s: float) -> Database:

@@ -7,6 +7,7 @@ from forge_api.database.lease import Lease, try_lease
 from forge_api.database.notifications import PLANS, Notifications
 from forge_api.engine.local import LocalEngine
 from forge_api.engine.port import DeploymentPlan, RunPlan
+from forge_sdk.cancellation import pause
 from forge_sdk.configuration import Database
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
@@ -31,7 +32,7 @@ class Leadership:
                 await self._lead_once()
             except PlatformError as error:
                 logger.warning("engine_stopped", error=error.message)
-            await asyncio.sleep(TRY_AGAIN_S)
+            await pause(TRY_AGAIN_S)
 
     async def _lead_once(self) -> None:
         async with try_lease(self._configuration) as lease:
@@ -67,6 +68,7 @@ class Leadership:
                 await self._take_up(payload)
             except PlatformError as error:
                 logger.warning("plan_not_taken_up", plan=payload, error=error.message)
+            await pause(0)
 
     async def _take_up(self, payload: str) -> None:
         kind, _, id = payload.partition(":")
@@ -81,5 +83,5 @@ class Leadership:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await pause(SWEEP_S)
             self._plans.put_nowait("")

@@ -1,12 +1,12 @@
 """Goes on with releases that wait for a signer, without a rebuild, until it is back."""
 
-import asyncio
 from datetime import timedelta
 
 from forge_api.database import attempts, runs
 from forge_api.database.origin import Origin
 from forge_api.database.pool import Database
 from forge_api.engine.port import RunPlan, WorkflowEngine
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
 
@@ -30,7 +30,7 @@ class Resigning:
                 await self.once()
             except PlatformError as error:
                 logger.warning("signatures_not_retried", error=error.message)
-            await asyncio.sleep(INTERVAL_S)
+            await pause(INTERVAL_S)
 
     async def once(self) -> int:
         """Retry what is due; how many runs that were."""

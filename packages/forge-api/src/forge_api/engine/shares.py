@@ -1,11 +1,11 @@
 """How many jobs of one repository may be with the workers at once, so that a large run never starves a small one."""
 
-import asyncio
 from collections.abc import Mapping
 
 from forge_api.database import plugins
 from forge_api.database.pool import Database
 from forge_dispatch import Share
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
 
@@ -52,7 +52,7 @@ class Shares:
     async def keep_fresh(self, database: Database) -> None:
         """Follow the slots until cancelled."""
         while True:
-            await asyncio.sleep(REFRESH_S if self._slots else FIRST_REFRESH_S)
+            await pause(REFRESH_S if self._slots else FIRST_REFRESH_S)
             try:
                 await self.refresh(database)
             except PlatformError as error:

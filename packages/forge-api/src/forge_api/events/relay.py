@@ -14,6 +14,7 @@ from forge_api.database.outbox import OutboxEvent
 from forge_api.database.pool import Database
 from forge_api.events.cloudevents import CONTENT_TYPE, encode, subject_of
 from forge_api.metrics import Metrics
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.messaging import EVENTS_STREAM
@@ -43,11 +44,11 @@ class EventRelay:
             except (PlatformError, nats.errors.Error, TimeoutError) as error:
                 failures += 1
                 _logger.warning("events_not_sent", error=f"{type(error).__name__}: {error}", failures=failures)
-                await asyncio.sleep(min(MAX_PAUSE_S, INTERVAL_S * 2**failures))
+                await pause(min(MAX_PAUSE_S, INTERVAL_S * 2**failures))
                 continue
             failures = 0
             if sent < BATCH:
-                await asyncio.sleep(INTERVAL_S)
+                await pause(INTERVAL_S)
 
     async def send_batch(self) -> int:
         """Send the oldest events and forget those that the stream has confirmed; how many there were."""

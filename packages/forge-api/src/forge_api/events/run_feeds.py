@@ -8,6 +8,7 @@ from uuid import UUID
 from forge_api.database import run_view
 from forge_api.database.notifications import RUNS, Notifications
 from forge_api.database.pool import Database
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
 from forge_sdk.models.api import Run
@@ -135,10 +136,10 @@ class _Feed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_S):
                     await self.changed.wait()
-            await asyncio.sleep(self._gather_s)
+            await pause(self._gather_s)
             try:
                 await self.read()
             except PlatformError as error:
                 _logger.warning("run_not_read", run_id=str(self.run_id), error=error.message)
-                await asyncio.sleep(RETRY_S)
+                await pause(RETRY_S)
                 self.changed.set()
