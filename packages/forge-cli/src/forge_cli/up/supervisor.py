@@ -14,6 +14,7 @@ from forge_cli.files import write_once, write_private
 from forge_cli.layout import LOOPBACK, Layout, Ports, http_url
 from forge_cli.supervision import ServiceState, lack_of_space
 from forge_cli.up import services
+from forge_sdk.cancellation import pause
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
 from forge_servers import PostgresServer, Server, ServerError
@@ -109,7 +110,7 @@ class Supervisor:
             logger.warning("service.ended", name=service.name, exit_code=code)
             backoff = FIRST_BACKOFF_S if time.monotonic() - began > STABLE_S else min(backoff * 2, MAX_BACKOFF_S)
             self._note(service, "restarting", restarts=service.state.restarts + 1)
-            await asyncio.sleep(backoff)
+            await pause(backoff)
             try:
                 await service.start()
             except (ServerError, PlatformError, OSError) as error:
@@ -125,7 +126,7 @@ class Supervisor:
         """
         failed = 0
         while service.problem is not None:
-            await asyncio.sleep(HEALTH_INTERVAL_S)
+            await pause(HEALTH_INTERVAL_S)
             problem = await service.problem()
             if service.state.status not in {"running", "unhealthy"}:
                 continue
