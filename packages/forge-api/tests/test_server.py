@@ -122,6 +122,40 @@ async def test_a_run_survives_a_killed_process(start, configuration_file, unused
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("gone", ["database", "nats"])
+async def test_it_stops_where_a_server_is_gone_while_a_run_goes_on(
+    gone, start, configuration_file, unused_tcp_port, issuer, make_postgres_server, make_nats_server
+):
+    postgres, nats = make_postgres_server(), make_nats_server()
+    postgres.create_database("forge")
+    password = configuration_file.with_name("password")
+    password.touch(mode=0o600)
+    password.write_text(postgres.password)
+    values = yaml.safe_load(configuration_file.read_text())
+    values["nats"] = {"url": nats.url}
+    values["database"] |= {
+        "host": postgres.host,
+        "port": postgres.port,
+        "name": "forge",
+        "user": postgres.user,
+        "password_file": str(password),
+    }
+    configuration_file.write_text(yaml.safe_dump(values))
+    process = await start("serve", "--migrate", "--config", str(configuration_file))
+    await until_ready(process, unused_tcp_port)
+    tokens = StaticToken(Secret(issuer.token("developer", "operator")))
+    async with ApiClient(f"http://127.0.0.1:{unused_tcp_port}", tokens) as client:
+        await client.register_repository(
+            RegisterRepository(repository="acme/shop", clone_url="https://github.com/acme/shop.git")
+        )
+        await client.create_run(CreateRun(repository="acme/shop", commit_sha="a" * 40))
+    await asyncio.to_thread({"database": postgres, "nats": nats}[gone].stop_blocking)
+    process.send_signal(signal.SIGTERM)
+    code, _, err = await finished(process)
+    assert code == 0, err
+    assert all(line.startswith("{") for line in err.splitlines()), err
+
+
 async def test_it_stops_while_it_waits_for_the_database(start, configuration_file, unused_tcp_port_factory):
     values = yaml.safe_load(configuration_file.read_text())
     values["database"]["port"] = unused_tcp_port_factory()

@@ -26,6 +26,7 @@ from forge_api.web.limits import RateLimits
 from forge_dispatch import Dispatcher
 from forge_dispatch.connection import connect
 from forge_dispatch.streams import apply_definitions
+from forge_sdk import nats_connection
 from forge_sdk.configuration import ApiConfiguration
 from forge_sdk.errors import TransientError
 from forge_sdk.logging import get_logger
@@ -51,7 +52,7 @@ async def open_services(configuration: ApiConfiguration, *, apply_migrations: bo
                 for migration in await migrate(configuration.database):
                     _logger.info("migration_applied", version=migration.version, name=migration.name)
             connection = await STARTUP_RETRY.call(lambda: connect(configuration.nats, "forge-api"))
-            stack.push_async_callback(connection.close)
+            stack.push_async_callback(nats_connection.close, connection)
             await STARTUP_RETRY.call(lambda: apply_definitions(connection, configuration.nats))
             storage = S3ObjectStore(configuration.storage)
             await STARTUP_RETRY.call(storage.ensure_bucket)

@@ -17,6 +17,7 @@ from forge_sdk.secret_files import read_secret_file
 
 PING_INTERVAL_S = 10
 RECONNECT_WAIT_S = 1
+CLOSE_TIMEOUT_S = 5.0
 
 # Not `forge_sdk.logging`, which imports the models of configuration files: a one-shot dispatcher has no use for them.
 logger: Any = structlog.get_logger(__name__)
@@ -92,6 +93,20 @@ async def connect(
         refused.cancel()
         await asyncio.gather(attempt, refused, return_exceptions=True)
     return client
+
+
+async def close(client: Client) -> None:
+    """Send what is buffered, where the server is there, and close; where that fails the log says so."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            try:
+                if client.is_connected:
+                    await client.flush()
+            finally:
+                await client.close()
+    except (nats.errors.Error, TimeoutError, OSError, RuntimeError) as error:
+        # RuntimeError: what is buffered is written also to a connection that was lost, which uvloop refuses.
+        logger.warning("nats_not_closed", error=f"{type(error).__name__}: {error}")
 
 
 def leader_bucket(jetstream: JetStreamContext, name: str) -> KeyValue:

@@ -15,6 +15,7 @@ from forge_oci.registry.client import RegistryClient
 from forge_oci.registry.credentials import Credentials
 from forge_oci.registry.signing import KeySigner
 from forge_project import Evaluator, ProjectComponent
+from forge_sdk import nats_connection
 from forge_sdk.client import ApiClient, ClientCredentialsTokens
 from forge_sdk.configuration import Registry, WorkerConfiguration, read_secret_file
 from forge_sdk.errors import PlatformError
@@ -41,6 +42,8 @@ from forge_worker.runner import JobRunner
 from forge_worker.secrets import SecretStore
 from forge_worker.statuses import StatusReporter
 
+HAND_BACK_S = 10.0
+"""Seconds after the grace period in which jobs are ended and handed back."""
 logger = get_logger(__name__)
 
 
@@ -77,7 +80,7 @@ class WorkerService:
         return self._pools is not None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then drain: jobs get `drain_grace_s` to end, the rest is handed back.
+        """Work until `stop` is set, then drain: jobs get `drain_grace_s` to end, the rest is handed back, or left where that fails.
 
         Raises `PlatformError` where something that the worker needs is not there within a minute.
         """
@@ -85,7 +88,7 @@ class WorkerService:
             logger.error("plugin_unusable", problem=problem.message)
         async with AsyncExitStack() as stack:
             connection = await connect(self._configuration.nats, self._worker, self._reconnected)
-            stack.push_async_callback(_close, connection)
+            stack.push_async_callback(nats_connection.close, connection)
             services = await self._services(stack, connection)
             ack_waits = [await wait_for_queue(connection, QUEUE_OF_POOL[pool]) for pool in self._configuration.pools]
             await self._register(services.api)
@@ -107,6 +110,12 @@ class WorkerService:
             _, pending = await asyncio.wait(running, timeout=self._configuration.drain_grace_s)
             if pending:
                 pools.delivery.drain()
+                _, pending = await asyncio.wait(pending, timeout=HAND_BACK_S)
+            if pending:
+                # NATS is away, for one: whoever comes next finds their claims and takes them over.
+                logger.warning("jobs_not_handed_back", running=sum(consumer.busy for consumer in pools.consumers))
+                for consuming in pending:
+                    consuming.cancel()
         logger.info("worker_stopped", worker=self._worker)
 
     def _show_metrics(self, stack: AsyncExitStack, services: Services, pools: _Pools) -> None:
@@ -211,12 +220,3 @@ def registry_client(configuration: Registry) -> RegistryClient:
         ca_file=configuration.ca_file,
         credentials=credentials,
     )
-
-
-async def _close(connection: Client) -> None:
-    """Send what is buffered (acknowledgements, the ends of logs), then close."""
-    try:
-        if connection.is_connected:
-            await connection.flush(timeout=5)
-    finally:
-        await connection.close()

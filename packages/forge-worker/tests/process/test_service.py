@@ -1,5 +1,6 @@
 """The worker as a process: start, registration, drain, and death in the middle of a task."""
 
+import asyncio
 import signal
 
 from forge_sdk.models.payloads import CiOutput
@@ -38,6 +39,25 @@ async def test_sigterm_hands_a_long_job_to_another_worker(
     result = await platform.result(job.id, 30)
     assert result.status == "success"
     assert (await platform.entry(job.id)).losses == 0
+
+
+async def test_sigterm_ends_a_worker_that_cannot_record_its_result_since_nats_is_away(
+    platform, source, start_worker, tmp_path, eventually, ci_job, ended
+):
+    first = start_worker()
+    job = ci_job(platform, source, f"touch {tmp_path}/begun; while ! test -e {tmp_path}/go; do sleep 0.05; done")
+    await platform.publish(job)
+    await eventually((tmp_path / "begun").exists, "the step runs")
+    await asyncio.to_thread(platform.server.stop_blocking)
+    (tmp_path / "go").touch()
+    log = tmp_path / "worker-0.log"
+    await eventually(lambda: "result_not_recorded" in log.read_text(), "the result is tried")
+    first.send_signal(signal.SIGTERM)
+    assert await ended(first, 30) == 0
+    assert "jobs_not_handed_back" in log.read_text()
+    await asyncio.to_thread(platform.server.start_blocking)
+    start_worker()
+    assert (await platform.result(job.id, 30)).status == "success"
 
 
 async def test_kill_minus_nine_in_the_middle_of_a_task(

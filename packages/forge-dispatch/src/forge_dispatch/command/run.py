@@ -15,7 +15,7 @@ from forge_dispatch.command.stage import carry_out
 from forge_dispatch.command.stage_api import StageApi
 from forge_dispatch.connection import connect
 from forge_dispatch.dispatcher import Dispatcher
-from forge_sdk import telemetry
+from forge_sdk import nats_connection, telemetry
 from forge_sdk.errors import ConfigurationError, PlatformError, as_platform_error
 from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.stages import Stage, StageJobs
@@ -23,7 +23,6 @@ from forge_sdk.retry import RetryPolicy
 
 EXIT_SUCCESS, EXIT_FAILED, EXIT_OWN_FAILURE = 0, 1, 2
 CONNECT_RETRY = RetryPolicy(attempts=12, base_delay=0.2, max_delay=10.0, jitter=0.5)
-CLOSE_LIMIT_S = 5.0
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -68,8 +67,7 @@ async def _dispatch(settings: CommandSettings) -> StageJobs:
         async with Dispatcher(connection) as dispatcher:
             return await carry_out(StageApi(settings), dispatcher, stop)
     finally:
-        async with asyncio.timeout(CLOSE_LIMIT_S):
-            await connection.close()
+        await nats_connection.close(connection)
 
 
 def _tell(detail: ErrorDetail, summary: str) -> None:
