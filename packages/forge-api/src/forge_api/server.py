@@ -11,6 +11,7 @@ from aiohttp import web
 
 from forge_api.application import create_application
 from forge_api.auth.verifier import TokenVerifier
+from forge_api.background import Background, ended
 from forge_api.database.migrate import migrate
 from forge_api.database.notifications import Notifications
 from forge_api.database.pool import wait_until_reachable
@@ -42,8 +43,13 @@ _logger = get_logger("forge_api.server")
 
 
 @asynccontextmanager
-async def open_services(configuration: ApiConfiguration, *, apply_migrations: bool) -> AsyncIterator[Services]:
-    """Everything that requests need, closed at the end; a transient error where a server stays away for a minute."""
+async def open_services(
+    configuration: ApiConfiguration, *, apply_migrations: bool
+) -> AsyncIterator[tuple[Services, Background]]:
+    """Everything that requests need and what goes on beside them, closed at the end.
+
+    Raises a transient error where a server stays away for a minute.
+    """
     async with AsyncExitStack() as stack:
         async with _startup():
             database = await wait_until_reachable(configuration.database, timeout_s=STARTUP_TIMEOUT_S)
@@ -70,9 +76,11 @@ async def open_services(configuration: ApiConfiguration, *, apply_migrations: bo
         engine = await stack.enter_async_context(LocalEngine(database, dispatcher, storage, environments, settings))
         notifications = Notifications(configuration.database)
         leadership = Leadership(configuration.database, engine, notifications)
-        for work in (notifications.run(), leadership.run(), Resigning(database, engine).run()):
-            stack.push_async_callback(_cancelled, asyncio.create_task(work))
-        yield Services(
+        resigning, relay = Resigning(database, engine), EventRelay(database, connection, metrics)
+        background = await stack.enter_async_context(Background())
+        for work in (notifications.run(), leadership.run(), resigning.run(), relay.run()):
+            background.start(work)
+        services = Services(
             configuration=configuration,
             database=database,
             storage=storage,
@@ -85,6 +93,7 @@ async def open_services(configuration: ApiConfiguration, *, apply_migrations: bo
             limits=RateLimits(configuration.limits),
             metrics=metrics,
         )
+        yield services, background
 
 
 async def serve(configuration: ApiConfiguration, *, apply_migrations: bool = False) -> None:
@@ -100,13 +109,12 @@ async def serve(configuration: ApiConfiguration, *, apply_migrations: bool = Fal
         )
         if await _stopped_before(opening, stop):
             return
-        services = opening.result()
-        relay = await stack.enter_async_context(_relaying(services))
+        services, background = opening.result()
         await stack.enter_async_context(_listening(services))
         # What was loaded stays: a collection that walks through all of it would hold requests up.
         gc.collect()
         gc.freeze()
-        await _stopped_before(relay, stop)
+        await _stopped_before(asyncio.create_task(background.failed()), stop)
         _logger.info("stopping")
 
 
@@ -118,10 +126,10 @@ async def _stopped_before(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
         if task.done():
             task.result()
             return False
-        await _cancelled(task)
+        await ended({task})
         return True
     finally:
-        await _cancelled(stopping)
+        await ended({stopping})
 
 
 @asynccontextmanager
@@ -138,16 +146,6 @@ async def _startup() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _relaying(services: Services) -> AsyncIterator[asyncio.Task[None]]:
-    relay = EventRelay(services.database, services.connection, services.metrics)
-    task = asyncio.create_task(relay.run())
-    try:
-        yield task
-    finally:
-        await _cancelled(task)
-
-
-@asynccontextmanager
 async def _listening(services: Services) -> AsyncIterator[None]:
     listen = services.configuration.listen
     runner = web.AppRunner(create_application(services), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
@@ -158,8 +156,3 @@ async def _listening(services: Services) -> AsyncIterator[None]:
         yield
     finally:
         await runner.cleanup()
-
-
-async def _cancelled(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait({task})

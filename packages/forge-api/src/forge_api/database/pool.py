@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 Connection = Any
 """A pooled connection: `asyncpg.pool.PoolConnectionProxy`, which has no types of its own."""
 ACQUIRE_TIMEOUT_S = 15.0
+RELEASE_TIMEOUT_S = 10.0
+"""For the server to confirm that a cancelled statement has ended; else the connection is given up."""
 CLOSE_TIMEOUT_S = 10.0
 READ_RETRY = RetryPolicy(attempts=4, base_delay=0.1, max_delay=2.0, jitter=0.1)
 
@@ -117,7 +119,7 @@ class Database:
 class _Acquired:
     """Every request makes one: a class, since a generator and its context manager take twice the time."""
 
-    __slots__ = ("_context", "_pool", "_turn")
+    __slots__ = ("_connection", "_pool", "_turn")
 
     def __init__(self, pool: Any, turn: asyncio.Semaphore) -> None:
         self._pool, self._turn = pool, turn
@@ -129,19 +131,19 @@ class _Acquired:
             await self._turn.acquire()
         try:
             # One is free, and opening it has a time-out of its own; another one would cost a task for each request.
-            self._context = self._pool.acquire()
             with translated():
-                return await self._context.__aenter__()
+                self._connection = await self._pool.acquire()
         except BaseException:
             self._turn.release()
             raise
+        return self._connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
             with translated():
-                await self._context.__aexit__(kind, error, trace)
+                await self._pool.release(self._connection, timeout=RELEASE_TIMEOUT_S)
         except PlatformError:
             if not isinstance(error, asyncio.CancelledError):
                 raise

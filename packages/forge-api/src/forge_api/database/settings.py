@@ -6,6 +6,8 @@ from forge_sdk.configuration import Database, read_secret_file
 
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 30.0
+ANSWER_MARGIN_S = 10.0
+"""A server that does not say either that a statement took too long can't be reached any more."""
 LOCK_TIMEOUT_S = 10.0
 IDLE_TRANSACTION_TIMEOUT_S = 60.0
 
@@ -30,6 +32,7 @@ def connect_arguments(
         "user": configuration.user,
         "password": password,
         "timeout": CONNECT_TIMEOUT_S,
+        "command_timeout": statement_timeout_s + ANSWER_MARGIN_S if statement_timeout_s else None,
         "server_settings": server_settings,
     }
 

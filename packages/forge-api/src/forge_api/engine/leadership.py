@@ -3,6 +3,7 @@
 import asyncio
 from uuid import UUID
 
+from forge_api.background import ended
 from forge_api.database.lease import Lease, try_lease
 from forge_api.database.notifications import PLANS, Notifications
 from forge_api.engine.local import LocalEngine
@@ -53,9 +54,7 @@ class Leadership:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await ended(tasks)
 
     def _notified(self, channel: str, payload: str) -> None:
         if channel == PLANS:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+from forge_api.background import ended
 from forge_api.database import deployments, executions, runs
 from forge_api.database.pool import Database
 from forge_api.deployments.environments import Environments
@@ -24,7 +25,7 @@ from forge_api.pipeline.stages import Stages
 from forge_api.pipeline.turns import Ends, Turns
 from forge_api.pipeline.walk import Walk
 from forge_dispatch import Dispatcher
-from forge_sdk.errors import as_platform_error
+from forge_sdk.errors import PlatformError, as_platform_error
 from forge_sdk.logging import get_logger
 from forge_sdk.models.statuses import RunStatus
 from forge_sdk.object_storage import ObjectStore
@@ -86,8 +87,7 @@ class LocalEngine:
     ) -> None:
         await self.stand_down()
         if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.wait({self._refreshing})
+            await ended({self._refreshing})
 
     @property
     def leads(self) -> bool:
@@ -97,10 +97,7 @@ class LocalEngine:
     async def stand_down(self) -> None:
         """Leave all plans to another process: what goes on here ends, its jobs go on at the workers."""
         self._leads = False
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(self._tasks.values())
 
     async def submit(self, plan: RunPlan | DeploymentPlan) -> None:
         """Start a plan and return at once; submitting what runs or has ended changes nothing.
@@ -150,7 +147,12 @@ class LocalEngine:
         task.add_done_callback(lambda _: self._tasks.pop(id, None))
 
     async def _carry_out_run(self, run_id: UUID) -> None:
-        run = await self._database.look(lambda connection: executions.facts(connection, run_id))
+        try:
+            run = await self._database.look(lambda connection: executions.facts(connection, run_id))
+        except PlatformError as error:
+            # `resume` of the next look takes the run up again.
+            logger.warning("run_not_taken_up", run_id=str(run_id), error=error.message)
+            return
         try:
             with span("run", parent=run.source.trace, attributes={"run": str(run.id)}):
                 traced = run.traced(traceparent())

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
+from forge_api.background import ended
 from forge_api.database import run_view
 from forge_api.database.notifications import RUNS, Notifications
 from forge_api.database.pool import Database
@@ -112,8 +113,7 @@ class _Feed:
     async def stop(self) -> None:
         """Follow the run no longer."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await ended({self._task})
 
     def tell(self) -> None:
         """Wake up all watchers."""
@@ -141,5 +141,10 @@ class _Feed:
                 await self.read()
             except PlatformError as error:
                 _logger.warning("run_not_read", run_id=str(self.run_id), error=error.message)
-                await pause(RETRY_S)
-                self.changed.set()
+            except Exception:
+                # Whoever watches would wait for ever.
+                _logger.exception("run_not_read", run_id=str(self.run_id))
+            else:
+                continue
+            await pause(RETRY_S)
+            self.changed.set()
