@@ -14,8 +14,9 @@ def waiting(platform, make_repository, tmp_path):
     times, go = tmp_path / "times", tmp_path / "go"
 
     class Waiting:
-        def __init__(self, name):
-            script = f"echo x >> {times}; while [ ! -e {go} ]; do sleep 0.05; done"
+        def __init__(self, name, script="{wait}"):
+            wait = f"echo x >> {times}; while [ ! -e {go} ]; do sleep 0.05; done"
+            script = script.format(wait=wait)
             self.repository = make_repository(name).write(
                 {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}
             )
@@ -36,8 +37,8 @@ def waiting(platform, make_repository, tmp_path):
 
     made = []
 
-    def make(name):
-        made.append(Waiting(name))
+    def make(name, **more):
+        made.append(Waiting(name, **more))
         return made[-1]
 
     yield make
@@ -67,6 +68,19 @@ def test_api_killed_twice_in_a_run(platform, waiting):
     run.release()
     assert run.ended() == (0, "success")
     assert run.times() == 1
+
+
+def test_api_killed_while_a_log_is_followed(platform, waiting):
+    run = waiting("followed", script="echo begun; {wait}; echo ended")
+    found = platform.forge("runs", "--json", "--limit", "1").json()["items"][0]["id"]
+    logs = platform.start("logs", "-f", found, "--step", "unit")
+    assert logs.stdout.readline() == "begun\n"
+    restarted(platform, "api", platform.kill("api"))
+    run.release()
+    out, err = logs.communicate(timeout=120)
+    assert logs.returncode == 0, err
+    assert out == "\n[forge] the platform was away, the log is shown again from its beginning\nbegun\nended\n"
+    assert run.ended() == (0, "success")
 
 
 def test_a_drain_hands_the_task_to_the_next_worker(platform, waiting):

@@ -138,6 +138,29 @@ def test_logs_are_followed_while_the_step_runs(platform, project, tmp_path):
         run.communicate(timeout=60)
 
 
+def test_following_what_is_no_run_is_one_error(platform):
+    done = platform.forge("logs", "-f", str(uuid4()))
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+    assert "Traceback" not in done.err
+
+
+def test_a_reader_of_logs_may_leave(platform, project, tmp_path):
+    script = f"echo first; while ! test -e {tmp_path}/go; do echo more; sleep 0.05; done"
+    repository = project("left", script)
+    run = platform.start("run", str(repository.folder), "--json")
+    logs = platform.start("logs", "-f", run_id(platform, repository), "--step", "unit")
+    try:
+        assert logs.stdout.readline() == "first\n"
+        logs.stdout.close()
+        assert logs.wait(60) == 1
+        with logs.stderr as said:
+            assert said.read() == ""
+    finally:
+        (tmp_path / "go").touch()
+        run.communicate(timeout=60)
+
+
 def test_the_discovery_has_a_log(platform, project):
     repository = project("discovered", "true")
     run = platform.forge("run", str(repository.folder), "--json").json()

@@ -7,10 +7,11 @@ import uuid
 import pytest
 
 from forge_api.database import executions, logs
-from forge_sdk.errors import PlatformError
-from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, log_subject
+from forge_api.following.follower import RESTARTED
+from forge_sdk.errors import PlatformError, TransientError
+from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, LOG_TOKEN_HEADER, log_subject
 from forge_sdk.models.jobs import Job, JobType
-from forge_sdk.storage_keys import log_key, log_segment_key
+from forge_sdk.storage_keys import LOG_OWNER, log_key, log_segment_key
 
 TOKEN = 7
 
@@ -19,13 +20,14 @@ class Writer:
     """Writes a log as a worker does: live pieces, segments, one object at the end."""
 
     def __init__(self, services, run_id, step_id, key) -> None:
+        self.database, self.step_id = services.database, step_id
         self.storage, self.connection, self.key = services.storage, services.connection, key
         self.subject = log_subject(run_id, step_id)
         self.written, self.token = b"", TOKEN
 
     async def live(self, data: bytes, *, at: int | None = None) -> None:
         offset = len(self.written) if at is None else at
-        await self.connection.publish(self.subject, data, headers={LOG_OFFSET_HEADER: str(offset)})
+        await self.connection.publish(self.subject, data, headers=self._headers(offset))
         self.written = self.written[:offset] + data
         await self.connection.flush()
 
@@ -38,9 +40,20 @@ class Writer:
         await self.segment(start, len(self.written))
 
     async def end(self) -> None:
-        headers = {LOG_OFFSET_HEADER: str(len(self.written)), LOG_END_HEADER: "1"}
+        await self.hand_back()
+        await self.has_status("success")
+
+    async def has_status(self, status: str) -> None:
+        async with self.database.transaction() as connection:
+            await connection.execute("update step_executions set status = $2 where id = $1", self.step_id, status)
+
+    async def hand_back(self) -> None:
+        headers = {**self._headers(len(self.written)), LOG_END_HEADER: "1"}
         await self.connection.publish(self.subject, b"", headers=headers)
-        await self.storage.put(self.key, self.written)
+        await self.storage.put(self.key, self.written, metadata={LOG_OWNER: str(self.token)})
+
+    def _headers(self, offset: int) -> dict[str, str]:
+        return {LOG_TOKEN_HEADER: str(self.token), LOG_OFFSET_HEADER: str(offset)}
 
 
 @pytest.fixture
@@ -155,6 +168,55 @@ async def test_a_task_that_starts_again_begins_its_log_anew_and_says_so(writer, 
     before, _, after = reader.read.partition(b"begins anew\n")
     assert before.startswith(b"first try\n")
     assert after == b"second\n"
+
+
+async def test_a_log_handed_back_by_its_worker_goes_on_with_the_next_one(writer, reader):
+    await heard(writer)
+    await writer.live(b"first try\n")
+    await reader.has(b"first try\n")
+    await writer.hand_back()
+    writer.token, writer.written = TOKEN + 1, b""
+    await writer.live(b"second, and longer\n")
+    await writer.end()
+    await reader.end()
+    assert reader.read == b"first try\n" + RESTARTED + b"second, and longer\n"
+
+
+async def test_a_reader_who_came_late_sees_all_of_the_next_try(writer, client, step):
+    await writer.unheard(b"first try\n")
+    async with client.step_log(step[1], follow=True) as content, asyncio.timeout(20):
+        assert await content.readline() == b"first try\n"
+        writer.token, writer.written = TOKEN + 1, b""
+        await writer.live(b"second, and longer\n")
+        await writer.end()
+        assert await content.read() == RESTARTED + b"second, and longer\n"
+
+
+async def test_what_a_lost_worker_had_stored_can_be_read(writer, client, step):
+    await writer.unheard(b"one\n")
+    await writer.unheard(b"two\n")
+    with pytest.raises(PlatformError, match="not there yet"):
+        async with client.step_log(step[1]):
+            pass
+    await writer.has_status("failed")
+    async with client.step_log(step[1]) as content, asyncio.timeout(20):
+        assert await content.read() == b"one\ntwo\n"
+
+
+async def test_of_a_lost_worker_that_had_stored_nothing_that_is_said(writer, client, step):
+    await writer.has_status("failed")
+    with pytest.raises(PlatformError, match="its worker was lost before"):
+        async with client.step_log(step[1]):
+            pass
+
+
+async def test_a_platform_that_stops_cuts_the_stream(writer, client, step, services):
+    await writer.unheard(b"one\n")
+    with pytest.raises(TransientError, match="not completed"):
+        async with client.step_log(step[1], follow=True) as content, asyncio.timeout(20):
+            assert await content.readline() == b"one\n"
+            services.feeds.close()
+            await content.read()
 
 
 async def test_a_reader_who_leaves_leaves_nothing_behind(writer, client, step):

@@ -11,11 +11,10 @@ import structlog
 from forge_dispatch.admission import Admission
 from forge_dispatch.board import Board
 from forge_dispatch.concurrency import for_each
-from forge_dispatch.failures import single
 from forge_dispatch.settings import DispatcherSettings
 from forge_dispatch.watch import OpenJob
 from forge_sdk.cancellation import pause
-from forge_sdk.errors import TransientError
+from forge_sdk.errors import TransientError, single
 from forge_sdk.models.jobs import Job, JobResult
 
 OnResult = Callable[[JobResult], Awaitable[None]]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import TypeVar
 
-from forge_dispatch.failures import single
+from forge_sdk.errors import single
 
 Item = TypeVar("Item")
 

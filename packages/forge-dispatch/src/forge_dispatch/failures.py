@@ -44,9 +44,3 @@ def translated(what: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """What NATS said."""
     return getattr(error, "description", None) or str(error) or type(error).__name__
-
-
-def single(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group that was not caused by another."""
-    first = group.exceptions[0]
-    return single(first) if isinstance(first, BaseExceptionGroup) else first

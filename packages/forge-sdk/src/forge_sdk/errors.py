@@ -158,6 +158,12 @@ def as_platform_error(
     return wrapped.wrap(error)
 
 
+def single(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a task group, for those who wait for the group as for one thing."""
+    first = group.exceptions[0]
+    return single(first) if isinstance(first, BaseExceptionGroup) else first
+
+
 def chain(detail: ErrorDetail) -> list[ErrorDetail]:
     """The error and its causes, outermost first."""
     found = [detail]

@@ -20,6 +20,8 @@ MAX_LOSSES = 3
 MAX_DELIVER = 20
 LOG_OFFSET_HEADER = "Forge-Offset"
 """Header of live log messages: the byte at which the message's data starts."""
+LOG_TOKEN_HEADER = "Forge-Token"  # noqa: S105 - a fencing token, not a secret
+"""Fencing token of the job that writes the log: with a higher one it begins anew."""
 LOG_END_HEADER = "Forge-End"
 """Header of the last, empty message of a live log."""
 

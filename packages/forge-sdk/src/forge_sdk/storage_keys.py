@@ -5,6 +5,8 @@ from uuid import UUID
 LOGS_PREFIX = "pipeline-logs"
 STAGING_PREFIX = "artifact-staging"
 RESULTS_PREFIX = "job-results"
+LOG_OWNER = "forge-token"
+"""Metadata of a whole log: the fencing token of the job that stored it."""
 DISCOVERY_LOG = ("repository", "discovery")
 """Project and step under which a discovery logs."""
 

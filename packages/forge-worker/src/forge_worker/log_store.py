@@ -10,7 +10,7 @@ from pathlib import Path
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.logging import get_logger
 from forge_sdk.object_storage import ObjectStore
-from forge_sdk.storage_keys import log_segment_key, log_segments_prefix
+from forge_sdk.storage_keys import LOG_OWNER, log_segment_key, log_segments_prefix
 
 SEGMENT_BYTES = 256 * 1024
 LARGEST_SEGMENT = 8 * 2**20
@@ -20,8 +20,6 @@ SEGMENT_PAUSE_S = 0.25
 """Between two segments, so that storing them leaves time for reading what a program prints quickly."""
 SMALL_BYTES = 2**20
 """A log up to this size is sent in one piece, from memory."""
-OWNER = "forge-token"
-"""Metadata of a whole log: the fencing token of the job that stored it."""
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
 logger = get_logger(__name__)
@@ -35,8 +33,8 @@ class LogStore:
     """
 
     def __init__(self, storage: ObjectStore, key: str, token: int, *, alone_until: float) -> None:
-        self.key = key
-        self._storage, self._token, self._alone_until = storage, token, alone_until
+        self.key, self.token = key, token
+        self._storage, self._alone_until = storage, alone_until
         self._spool = tempfile.NamedTemporaryFile(prefix="forge-log-", buffering=0)  # noqa: SIM115 - closed by `discard`
         self._size = self._segmented = 0
         self._begun, self._grown, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -99,9 +97,9 @@ class LogStore:
     async def _store_over(self) -> bool:
         segments = await self._storage.list(log_segments_prefix(self.key))
         highest = max(map(_token, segments), default=0)
-        if max(highest, await self._stored_token()) > self._token:
+        if max(highest, await self._stored_token()) > self.token:
             logger.warning("log_taken_over", key=self.key)
-            await self._storage.delete([segment for segment in segments if _token(segment) == self._token])
+            await self._storage.delete([segment for segment in segments if _token(segment) == self.token])
             return False
         await self._storage.put_file(self.key, Path(self._spool.name), content_type=CONTENT_TYPE, metadata=self._owner)
         await self._storage.delete(segments)
@@ -109,12 +107,12 @@ class LogStore:
 
     @property
     def _owner(self) -> dict[str, str]:
-        return {OWNER: str(self._token)}
+        return {LOG_OWNER: str(self.token)}
 
     async def _stored_token(self) -> int:
         """The token of who stored the whole log already."""
         try:
-            text = (await self._storage.metadata(self.key)).get(OWNER, "")
+            text = (await self._storage.metadata(self.key)).get(LOG_OWNER, "")
         except PlatformError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
@@ -134,7 +132,7 @@ class LogStore:
             return
         try:
             await self._storage.put(
-                log_segment_key(self.key, self._token, offset), data, content_type="application/octet-stream"
+                log_segment_key(self.key, self.token, offset), data, content_type="application/octet-stream"
             )
         except PlatformError as error:
             logger.warning("log_segment_not_stored", key=self.key, offset=offset, error=error.message)

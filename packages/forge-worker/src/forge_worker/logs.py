@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 from forge_sdk.logging import get_logger
-from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, log_subject
+from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, LOG_TOKEN_HEADER, log_subject
 from forge_sdk.secrets import Masker, StreamMasker
 from forge_worker.log_store import LogStore, within
 
@@ -145,8 +145,9 @@ class StepLog:
             await self._publish(offset + start, data[start : start + LIVE_BYTES], {})
 
     async def _publish(self, offset: int, data: bytes, headers: dict[str, str]) -> None:
+        place = {LOG_TOKEN_HEADER: str(self._store.token), LOG_OFFSET_HEADER: str(offset)}
         try:
-            await self._live.publish(self._subject, data, headers={LOG_OFFSET_HEADER: str(offset), **headers})
+            await self._live.publish(self._subject, data, headers={**place, **headers})
         except Exception as error:  # noqa: BLE001 - live data is a courtesy: whatever the connection says, segments hold it too
             logger.debug("live_log_not_sent", key=self.key, error=type(error).__name__)
 

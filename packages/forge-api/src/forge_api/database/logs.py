@@ -37,12 +37,16 @@ _PLACES = 3
 
 @dataclass(frozen=True, slots=True)
 class StoredLog:
-    """The key of a log, the ids under which it is sent live, and whether nothing is written to it any more."""
+    """The key of a log, the ids under which it is sent live, and whether nothing is written to it any more.
+
+    `may_restart` where that is known of what writes it, which another worker may begin anew, not just of its run.
+    """
 
     key: str
     run_id: UUID
     log_id: UUID
     ended: bool
+    may_restart: bool = True
 
 
 async def find(connection: Connection, log_id: UUID) -> StoredLog:
@@ -59,7 +63,7 @@ async def find(connection: Connection, log_id: UUID) -> StoredLog:
     row = await connection.fetchrow(_JOB, log_id)
     if row is not None:
         run_id = row["run_id"] or UUID(row["logs_key"].split("/")[1])
-        return StoredLog(row["logs_key"], run_id, log_id, row["ended"])
+        return StoredLog(row["logs_key"], run_id, log_id, row["ended"], may_restart=False)
     raise PlatformError(
         f"there is no log of {log_id}: no step or job has this id, or it has not started",
         code=ErrorCode.NOT_FOUND,

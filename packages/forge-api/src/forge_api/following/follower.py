@@ -7,16 +7,17 @@ where a live piece lies beyond it the segments are read again.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from forge_api.following.live import LiveLog, Piece
 from forge_api.web.streaming import Client
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.object_storage import ObjectStore
-from forge_sdk.storage_keys import log_segments_prefix
+from forge_sdk.storage_keys import LOG_OWNER, log_segments_prefix
 
 IDLE_S = 2.0
 """Object storage is looked at when nothing has come for this long."""
+WHOLE_IDLE_S = 0.2
+"""A whole log is the last one, unless its job was handed to another worker: the status tells soon."""
 GAP_S = 0.3
 GONE_AFTER_S = 15.0
 """A log that does not come although its step has ended was never written, or is lost."""
@@ -26,23 +27,22 @@ RESTARTED = b"\n[forge] the job was started again, its log begins anew\n"
 
 @dataclass(frozen=True, slots=True)
 class LogPlace:
-    """Where a log is or will be: its key, and under which ids it is sent live."""
+    """One log: its key, and what is known of who writes it.
+
+    `has_ended` says whether nobody does any more. Without `may_restart` a log that is whole is never begun anew.
+    """
 
     key: str
-    run_id: UUID
-    log_id: UUID
+    has_ended: Callable[[], Awaitable[bool]]
+    may_restart: bool
 
 
 class LogFollower:
     """Sends one log to one reader."""
 
-    def __init__(
-        self, place: LogPlace, storage: ObjectStore, live: LiveLog, has_ended: Callable[[], Awaitable[bool]]
-    ) -> None:
-        self._place, self._storage, self._live, self._has_ended = place, storage, live, has_ended
-        self._position = 0
-        self._token = 0
-        self._heard_to = 0
+    def __init__(self, place: LogPlace, storage: ObjectStore, live: LiveLog) -> None:
+        self._place, self._storage, self._live = place, storage, live
+        self._token = self._position = 0
         self._end: int | None = None
 
     async def send(self, client: Client) -> None:
@@ -50,46 +50,57 @@ class LogFollower:
         quiet_since = asyncio.get_running_loop().time()
         while not client.gone:
             before = self._position
-            if await self._send_stored(client) or self._position == self._end:
+            if not self._whole:
+                await self.send_stored(client)
+            await self._send_live(client, WHOLE_IDLE_S if self._whole else IDLE_S)
+            if self._whole and not self._place.may_restart:
                 return
-            await self._send_live(client)
-            if self._position == self._end:
+            now, ended = asyncio.get_running_loop().time(), await self._place.has_ended()
+            if ended and (self._whole or now - quiet_since > GONE_AFTER_S):
                 return
-            now = asyncio.get_running_loop().time()
-            if self._position != before or not await self._has_ended():
+            if self._position != before or not ended:
                 quiet_since = now
-            elif now - quiet_since > GONE_AFTER_S:
-                return
 
-    async def _send_stored(self, client: Client) -> bool:
-        """Send what object storage has beyond the position; true where that was the whole log."""
+    @property
+    def _whole(self) -> bool:
+        return self._position == self._end
+
+    async def send_stored(self, client: Client) -> None:
+        """Send what object storage has beyond the position: the whole log, or segments of it."""
         keys = await self._storage.list(self._place.key)
         if self._place.key in keys:
             await self._send_whole(client)
-            return True
-        for offset, key in self._segments(keys):
+            return
+        token, segments = self._segments(keys)
+        if not await self._is_of(token, client):
+            return
+        for offset, key in segments:
             if offset > self._position or client.gone:
-                return False
+                return
             try:
                 data = await self._storage.get(key, limit=MAX_SEGMENT)
             except PlatformError as error:
                 if error.code is ErrorCode.NOT_FOUND:
                     # Joined in the meantime: the next look finds the whole log.
-                    return False
+                    return
                 raise
-            await self._advance(client, Piece(offset, data))
-        return False
+            await self._advance(client, Piece(token, offset, data))
 
     async def _send_whole(self, client: Client) -> None:
+        owner = (await self._storage.metadata(self._place.key)).get(LOG_OWNER, "")
+        token = int(owner) if owner.isdecimal() else self._token
+        if not await self._is_of(token, client):
+            return
         offset = 0
         async for chunk in self._storage.stream(self._place.key):
-            await self._advance(client, Piece(offset, chunk))
+            await self._advance(client, Piece(token, offset, chunk))
             offset += len(chunk)
             if client.gone:
                 return
+        self._end = self._position = offset
 
-    def _segments(self, keys: Sequence[str]) -> list[tuple[int, str]]:
-        """Offset and key of the newest writer's segments from the one that holds the position on."""
+    def _segments(self, keys: Sequence[str]) -> tuple[int, list[tuple[int, str]]]:
+        """The newest writer's token, and offset and key of its segments from the one that holds the position on."""
         prefix = log_segments_prefix(self._place.key)
         found: dict[int, list[tuple[int, str]]] = {}
         for key in keys:
@@ -97,24 +108,19 @@ class LogFollower:
             if key.startswith(prefix) and token.isdecimal() and offset.isdecimal():
                 found.setdefault(int(token), []).append((int(offset), key))
         newest = max(found, default=0)
-        if newest < self._token:
-            return []
-        if newest > self._token and self._token and self._position:
-            self._position, self._end = 0, None
-        self._token = newest
         segments = sorted(found.get(newest, ()))
-        needed = [index for index, (offset, _) in enumerate(segments) if offset <= self._position]
-        return segments[needed[-1] :] if needed else segments
+        position = self._position if newest == self._token else 0
+        needed = [index for index, (offset, _) in enumerate(segments) if offset <= position]
+        return newest, segments[needed[-1] :] if needed else segments
 
-    async def _send_live(self, client: Client) -> None:
-        """Send what comes, until nothing does for a while, or something is missing in between."""
+    async def _send_live(self, client: Client, idle_s: float) -> None:
+        """Send what comes, until nothing does for a while, the log is whole, or something is missing in between."""
         while not client.gone:
-            piece = await self._live.next(IDLE_S)
+            piece = await self._live.next(idle_s)
             if piece is None:
                 return
-            if piece.offset < self._heard_to:
-                await self._begin_anew(client)
-            self._heard_to = piece.end
+            if not await self._is_of(piece.token, client):
+                continue
             if piece.ends:
                 self._end = piece.offset
                 return
@@ -124,11 +130,14 @@ class LogFollower:
                 return
             await self._advance(client, piece)
 
-    async def _begin_anew(self, client: Client) -> None:
-        """Another worker writes the log from its beginning; its token is higher than that of the one before."""
-        self._position, self._end = 0, None
-        self._token += 1
-        await client.write(RESTARTED)
+    async def _is_of(self, token: int, client: Client) -> bool:
+        """Whether what the writer with this token has written counts; with a higher one the log begins anew."""
+        if token > self._token:
+            has_begun = self._position > 0
+            self._token, self._position, self._end = token, 0, None
+            if has_begun:
+                await client.write(RESTARTED)
+        return token == self._token
 
     async def _advance(self, client: Client, piece: Piece) -> None:
         if piece.end > self._position:

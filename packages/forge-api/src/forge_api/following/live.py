@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forge_sdk.errors import TransientError
-from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, log_subject
+from forge_sdk.messaging import LOG_END_HEADER, LOG_OFFSET_HEADER, LOG_TOKEN_HEADER, log_subject
 
 MAX_WAITING = 4 * 2**20
 """Bytes; what comes above is dropped, and read from the segments later."""
@@ -20,8 +20,9 @@ MAX_WAITING = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of a log from `offset` on; the last piece is empty and `ends`."""
+    """Bytes of a log from `offset` on, by the writer with the fencing token `token`; the last piece is empty and `ends`."""
 
+    token: int
     offset: int
     data: bytes
     ends: bool = False
@@ -56,10 +57,10 @@ class LiveLog:
     async def take(self, message: Msg) -> None:
         """A message has come."""
         headers = message.headers or {}
-        offset = headers.get(LOG_OFFSET_HEADER, "")
-        if not offset.isdecimal() or self._waiting + len(message.data) > MAX_WAITING:
+        token, offset = headers.get(LOG_TOKEN_HEADER, ""), headers.get(LOG_OFFSET_HEADER, "")
+        if not (token.isdecimal() and offset.isdecimal()) or self._waiting + len(message.data) > MAX_WAITING:
             return
-        self._pieces.append(Piece(int(offset), message.data, LOG_END_HEADER in headers))
+        self._pieces.append(Piece(int(token), int(offset), message.data, LOG_END_HEADER in headers))
         self._waiting += len(message.data)
         self._arrived.set()
 

@@ -14,7 +14,7 @@ from forge_cli.log_places import Wanted, places
 from forge_cli.outcome import report
 from forge_cli.session import platform
 from forge_sdk.client import ApiClient
-from forge_sdk.errors import ConfigurationError
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
 from forge_sdk.models.statuses import ExecutionStatus
 
 TAIL = 64 * 1024
@@ -64,11 +64,23 @@ async def _print(run_id: UUID, wanted: Wanted) -> int:
             raise ConfigurationError(f"no log of run {run_id} matches: it has {names or 'none'}")
         for place in found:
             click.echo(f"==> {place.name}" + (f" ({place.status})" if place.status else ""), err=True)
-            if place.complete:
-                await _copy(client, place.id)
-            elif place.status == ExecutionStatus.RUNNING:
+            if place.status == ExecutionStatus.RUNNING:
                 click.echo(f"still running: forge logs -f {run_id} follows it", err=True)
+            elif place.complete:
+                await _print_log(client, place.id)
+            else:
+                click.echo("it wrote no log", err=True)
     return Exit.SUCCESS
+
+
+async def _print_log(client: ApiClient, step_id: UUID) -> None:
+    try:
+        await _copy(client, step_id)
+    except PlatformError as error:
+        if error.code is not ErrorCode.NOT_FOUND:
+            raise
+        # The others are worth printing all the same.
+        click.echo(error.message, err=True)
 
 
 async def _copy(client: ApiClient, step_id: UUID) -> None:
