@@ -205,7 +205,7 @@ async def test_what_a_lost_worker_had_stored_can_be_read(writer, client, step):
 
 async def test_of_a_lost_worker_that_had_stored_nothing_that_is_said(writer, client, step):
     await writer.has_status("failed")
-    with pytest.raises(PlatformError, match="its worker was lost before"):
+    with pytest.raises(PlatformError, match="its worker was lost"):
         async with client.step_log(step[1]):
             pass
 

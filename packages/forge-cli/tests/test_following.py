@@ -81,6 +81,126 @@ def test_the_end_says_what_failed_in_which_attempt_and_how_to_go_on(capsys):
     assert f"go on: forge retry {identifier(0)} --failed" in said
 
 
+OTHER = identifier(77)
+RELEASE = {"release_id": identifier(60), "project": "api", "commit_sha": "a" * 40}
+DEPLOYMENT = {
+    "id": identifier(70),
+    "environment": "dev",
+    "repository": "acme/shop",
+    "project": "api",
+    "slug": "shop-api",
+    "release_id": identifier(60),
+    "commit_sha": "a" * 40,
+    "release_number": 4,
+    "deployed_by": "alice",
+    "created_at": NOW,
+}
+RETRY = f"go on: forge retry {identifier(0)}"
+
+
+def job_log(phase: str, project: str) -> dict:
+    return {"id": identifier(50), "phase": phase, "project": project, "step": "x"}
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "unsaid"),
+    [
+        pytest.param(
+            run("failed", [task(1, "failed"), task(2, "cancelled"), task(3, "skipped"), task(4, "skipped")]),
+            ["failed: task p001", "cancelled: 1 task", "never started: 2 tasks", f"{RETRY} --failed"],
+            [],
+            id="a failed task",
+        ),
+        pytest.param(
+            run("cancelled", [task(1, "cancelled")], error={"code": "cancelled", "message": "cancelled by alice"}),
+            ["error: cancelled by alice", "cancelled: 1 task", f"{RETRY} --failed"],
+            ["failed:"],
+            id="cancelled",
+        ),
+        pytest.param(
+            run("cancelled", [], superseded_by=OTHER), [f"go on: forge run --watch {OTHER}"], [RETRY], id="superseded"
+        ),
+        pytest.param(
+            run(
+                "failed",
+                [],
+                phases=[],
+                logs=[job_log("discovery", "repository")],
+                error={
+                    "code": "run_failed",
+                    "message": "discovery failed",
+                    "cause": {"code": "configuration_invalid", "message": "project.cue:1:1: bad"},
+                },
+            ),
+            ["because project.cue:1:1: bad", "--phase discovery", "go on: correct the configuration"],
+            [RETRY],
+            id="a wrong configuration",
+        ),
+        pytest.param(
+            run(
+                "failed",
+                [],
+                phases=[],
+                error={
+                    "code": "run_failed",
+                    "message": "discovery failed",
+                    "cause": {"code": "worker_lost", "message": "3 workers were lost"},
+                },
+            ),
+            ["because 3 workers were lost", RETRY],
+            ["correct the configuration", "--failed"],
+            id="lost workers",
+        ),
+        pytest.param(
+            run("errored", [], error={"code": "unavailable", "message": "no worker took the job"}),
+            ["errored in attempt 2", "error: no worker took the job", RETRY],
+            [],
+            id="errored",
+        ),
+        pytest.param(
+            run(
+                "failed",
+                [task(1, "success")],
+                attempts=[{**RELEASE, "state": "failed", "error": {"code": "release_failed", "message": "no wheel"}}],
+                logs=[job_log("artifact", "api")],
+            ),
+            ["failed: release of api: no wheel", "--phase artifact --project api", RETRY],
+            [],
+            id="a failed release",
+        ),
+        pytest.param(
+            run("failed", [task(1, "success")], attempts=[{**RELEASE, "state": "awaiting_signature"}]),
+            ["waiting: the release of api", f"go on: forge runs --commit {'a' * 40}"],
+            [RETRY],
+            id="a signer that is away",
+        ),
+        pytest.param(
+            run(
+                "success",
+                [task(1, "success")],
+                deployments=[
+                    {**DEPLOYMENT, "status": "failed", "error": {"code": "deployment_failed", "message": "no push"}}
+                ],
+            ),
+            ["failed: deployment of api to dev: no push", "go on: forge deploy dev acme/shop/api 4"],
+            [RETRY],
+            id="a failed deployment",
+        ),
+        pytest.param(
+            run("success", [], warnings=["api was not deployed to production: outside of its windows"]),
+            ["warning: api was not deployed to production"],
+            ["go on"],
+            id="a refused deployment",
+        ),
+    ],
+)
+def test_every_end_says_what_happened_and_how_to_go_on(capsys, found, said, unsaid):
+    report(found)
+    text = capsys.readouterr().err
+    assert [part for part in said if part not in text] == []
+    assert [part for part in unsaid if part in text] == []
+
+
 @pytest.mark.parametrize(("status", "code"), [("success", 0), ("failed", 1), ("errored", 1), ("cancelled", 130)])
 def test_exit_codes(status, code):
     assert report(run(status, [])) == code

@@ -25,7 +25,7 @@ def report(error: Exception) -> Exit:
     click.echo("\n".join(lines(error.to_detail())), err=True)
     if isinstance(error, ConfigurationError):
         return Exit.USAGE
-    return Exit.UNREACHABLE if isinstance(error, TransientError) else Exit.FAILED
+    return Exit.UNREACHABLE if error.code is ErrorCode.UNAVAILABLE else Exit.FAILED
 
 
 def _of_system(error: OSError) -> PlatformError:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from uuid import UUID
 
+from forge_cli.errors import UnreachableError
 from forge_sdk.client import ApiClient
 from forge_sdk.errors import ErrorCode, PlatformError
 from forge_sdk.models.api import Run
@@ -33,6 +34,7 @@ async def states(client: ApiClient, run_id: UUID) -> AsyncGenerator[Run, None]:
     """
     has_events, reached_at = True, time.monotonic()
     while True:
+        wait_s = POLL_S
         try:
             if has_events:
                 async for run in client.run_events(run_id):
@@ -40,16 +42,29 @@ async def states(client: ApiClient, run_id: UUID) -> AsyncGenerator[Run, None]:
                     yield run
                     if run.status.finished:
                         return
-            run = await client.run(run_id)
-            reached_at = time.monotonic()
-            yield run
-            if run.status.finished:
-                return
         except PlatformError as error:
-            if has_events and error.code is ErrorCode.NOT_FOUND:
-                # A platform of before, or no such run: asking for it tells.
-                has_events = False
-                continue
-            if not error.transient or time.monotonic() - reached_at > PATIENCE_S:
+            # A platform of before has no events, one that many watch has none for more: asking for the run tells.
+            has_events = error.code is not ErrorCode.NOT_FOUND
+            if has_events and not error.transient:
                 raise
-        await asyncio.sleep(POLL_S)
+            wait_s = error.retry_after or POLL_S
+        if (asked := await _asked(client, run_id, reached_at)) is not None:
+            reached_at = time.monotonic()
+            yield asked
+            if asked.status.finished:
+                return
+        await asyncio.sleep(wait_s)
+
+
+async def _asked(client: ApiClient, run_id: UUID, reached_at: float) -> Run | None:
+    """The run; nothing where the platform is away, but not for long yet."""
+    try:
+        return await client.run(run_id)
+    except PlatformError as error:
+        if not error.transient:
+            raise
+        if time.monotonic() - reached_at > PATIENCE_S:
+            raise UnreachableError(
+                f"the platform has been away for {PATIENCE_S:.0f} s, the run may go on: forge run --watch {run_id}"
+            ) from error
+        return None

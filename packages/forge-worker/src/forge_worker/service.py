@@ -25,6 +25,7 @@ from forge_sdk.models.api import RegisterPlugins
 from forge_sdk.nats_requests import Requests
 from forge_sdk.object_storage import S3ObjectStore
 from forge_sdk.plugins.manager import Plugins, load_plugins
+from forge_sdk.retry import RetryPolicy
 from forge_worker.cancellation import CancellationWatch
 from forge_worker.checkpoints import CheckpointObserver, LoggingObserver
 from forge_worker.claims import ClaimStore
@@ -44,6 +45,8 @@ from forge_worker.statuses import StatusReporter
 
 HAND_BACK_S = 10.0
 """Seconds after the grace period in which jobs are ended and handed back."""
+API_RETRY = RetryPolicy(attempts=20, base_delay=0.5, max_delay=5.0, jitter=0.5)
+"""An API that is away for a minute and a half, as in an upgrade, fails no job that has something to record."""
 logger = get_logger(__name__)
 
 
@@ -156,7 +159,7 @@ class WorkerService:
         tokens = ClientCredentialsTokens(
             credentials.token_url, credentials.client_id, lambda: read_secret_file(credentials.client_secret_file)
         )
-        api = await stack.enter_async_context(ApiClient(configuration.api_url, tokens))
+        api = await stack.enter_async_context(ApiClient(configuration.api_url, tokens, retry=API_RETRY))
         evaluator = await stack.enter_async_context(Evaluator())
         return Services(
             configuration=configuration,

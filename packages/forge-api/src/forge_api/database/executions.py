@@ -16,6 +16,8 @@ from forge_sdk.models.error import ErrorDetail
 from forge_sdk.models.payloads import StepOutcome
 from forge_sdk.models.statuses import ExecutionStatus, RunStatus
 
+CANCEL_REQUESTED = "run.cancel_requested"
+"""Action of the audit event of a request to cancel."""
 _FACTS = """
 select r.id, r.repository_id, o.owner || '/' || o.name as repository, o.clone_url, o.git_credentials, r.commit_sha,
     r.branch, r.tag, r.ref, r.trigger_type, r.triggered_by, r.status, r.cancel_requested, r.discovery_ref, r.trace,
@@ -70,6 +72,7 @@ _SUPERSEDED_BY = """
 select new.id, new.commit_sha, new.branch from pipeline_runs old join pipeline_runs new on new.id = old.superseded_by
 where old.id = $1
 """
+_CANCELLED_BY = "select actor from audit_events where subject = $1 and action = $2 order by sequence desc limit 1"
 _ADD_PHASE = "insert into phase_executions (id, run_id, phase_name, group_number) values ($1, $2, $3, $4)"
 _ADD_TASK = "insert into task_executions (id, phase_id, project_name, project_path) values ($1, $2, $3, $4)"
 _ADD_STEP = "insert into step_executions (id, task_id, step_name, action) values ($1, $2, $3, $4)"
@@ -221,7 +224,8 @@ async def cancellation(connection: Connection, run_id: UUID) -> str:
     """Why a run was cancelled, as a sentence."""
     row = await connection.fetchrow(_SUPERSEDED_BY, run_id)
     if row is None:
-        return "the run was cancelled"
+        actor = await connection.fetchval(_CANCELLED_BY, f"run/{run_id}", CANCEL_REQUESTED)
+        return f"the run was cancelled by {actor}" if actor is not None else "the run was cancelled"
     return (
         f"run {row['id']} of the newer commit {row['commit_sha'][:12]} on branch {row['branch']} has replaced this run"
     )

@@ -16,11 +16,8 @@ from forge_api.engine.port import DeploymentPlan, WorkflowEngine
 from forge_api.pipeline.facts import RunFacts
 from forge_api.pipeline.recorder import durable
 from forge_sdk.errors import ErrorCode, PlatformError
-from forge_sdk.logging import get_logger
 from forge_sdk.models.api import CreateDeployment, Deployment, Environment, Release
 from forge_sdk.models.statuses import DeploymentIntent, DeploymentStatus
-
-logger = get_logger(__name__)
 
 
 class DeploymentManager:
@@ -47,11 +44,14 @@ class DeploymentManager:
         new = NewDeployment(release.id, body.environment, origin, intent=_intent(body))
         return await self._checked(new, release, origin)
 
-    async def deploy_automatically(self, release_id: UUID, run: RunFacts) -> list[UUID]:
-        """The deployments that environments with `auto_deploy` get of a release; a refusal is logged and audited."""
+    async def deploy_automatically(self, release_id: UUID, run: RunFacts) -> tuple[list[UUID], list[str]]:
+        """The deployments that environments with `auto_deploy` get of a release, and warnings about what was refused.
+
+        A refusal is audited, too.
+        """
         release = await self._database.read(lambda connection: release_view.by_id(connection, release_id))
         origin = run.origin
-        made = []
+        made, refused = [], []
         for name, found in self._environments.current().items():
             if not found.promotion_policy.auto_deploy:
                 continue
@@ -61,10 +61,8 @@ class DeploymentManager:
             except PlatformError as error:
                 if error.code is not ErrorCode.DEPLOYMENT_REFUSED:
                     raise
-                logger.warning(
-                    "deployment_refused", release=release.canonical_id, environment=name, error=error.message
-                )
-        return made
+                refused.append(f"{release.project} was not deployed to {name}: {error.message}")
+        return made, refused
 
     async def _checked(self, new: NewDeployment, release: Release, origin: Origin) -> Deployment:
         try:

@@ -184,9 +184,10 @@ class LocalEngine:
         if following is not None:
             await self.submit(DeploymentPlan(following))
 
-    async def _deploy(self, release_id: UUID, run: RunFacts) -> None:
-        made = await self.deployments.deploy_automatically(release_id, run)
+    async def _deploy(self, release_id: UUID, run: RunFacts) -> list[str]:
+        made, refused = await self.deployments.deploy_automatically(release_id, run)
         tasks = [self._tasks[id] for id in made if id in self._tasks]
         if tasks:
             # Those that are queued behind another one are not waited for.
             await asyncio.wait(tasks)
+        return refused

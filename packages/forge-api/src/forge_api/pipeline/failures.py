@@ -6,6 +6,12 @@ from forge_sdk.models.payloads import CiOutput, StepOutcome
 from forge_sdk.models.statuses import ExecutionStatus
 
 COMPONENT = "pipeline"
+_OF_CONFIGURATION = {
+    ErrorCode.CONFIGURATION_INVALID,
+    ErrorCode.CUE_LIMIT_EXCEEDED,
+    ErrorCode.VALIDATION_ERROR,
+    ErrorCode.VERSION_UNSUPPORTED,
+}
 
 
 class RunCancelled(Exception):  # noqa: N818 - an outcome that ends the walk, not an error of it
@@ -15,6 +21,13 @@ class RunCancelled(Exception):  # noqa: N818 - an outcome that ends the walk, no
 def run_failed(message: str, cause: ErrorDetail | None) -> PlatformError:
     """The outermost error of a run that failed."""
     return _above(PlatformError(message, code=ErrorCode.RUN_FAILED, component=COMPONENT), cause)
+
+
+def discovery_failed(cause: ErrorDetail | None) -> PlatformError:
+    """The error of a run whose discovery failed."""
+    is_of_user = cause is not None and ErrorCode.of(cause.code) in _OF_CONFIGURATION
+    advice = ": correct the configuration and push again" if is_of_user else ""
+    return run_failed(f"discovery failed{advice}", cause)
 
 
 def task_failed(phase: str, project: str, output: CiOutput | None, error: ErrorDetail | None) -> PlatformError:

@@ -10,8 +10,8 @@ from forge_api.pipeline.facts import RunFacts
 from forge_api.pipeline.observing import Observer
 from forge_api.pipeline.outputs import Outputs
 
-Deploy = Callable[[UUID, RunFacts], Awaitable[None]]
-"""Deploys a release where environments ask for it; never fails for what a deployment does."""
+Deploy = Callable[[UUID, RunFacts], Awaitable[list[str]]]
+"""Deploys a release where environments ask for it; never fails for what a deployment does. Tells what was refused."""
 
 
 @dataclass(frozen=True, slots=True)

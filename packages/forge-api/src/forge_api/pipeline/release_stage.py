@@ -11,11 +11,14 @@ from forge_api.pipeline.means import Means
 from forge_api.pipeline.recorder import Recorder
 from forge_api.pipeline.releasing import jobs_left, release_recorded
 from forge_api.pipeline.stage_answers import failed, not_in_stage, opened, skipped, succeeded
+from forge_sdk.logging import get_logger
 from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
 from forge_sdk.models.jobs import Job, JobResult
 from forge_sdk.models.payloads import ArtifactJobOutput
 from forge_sdk.models.stages import Stage, StageJobs
 from forge_sdk.models.statuses import AttemptState, ReleaseStatus, RunStatus
+
+logger = get_logger(__name__)
 
 
 class ReleaseStage:
@@ -119,7 +122,11 @@ class ReleaseStage:
         self, run: RunFacts, document: DiscoveryDocument, project: DiscoveredProject, release: ReleaseRow
     ) -> StageJobs:
         await self._recorder(run).add_event(document, project, release)
-        made = await self._deployments.deploy_automatically(release.id, run) if project.deployment else []
+        made: list[UUID] = []
+        if project.deployment:
+            made, refused = await self._deployments.deploy_automatically(release.id, run)
+            for warning in refused:
+                logger.warning("deployment_refused", run_id=str(run.id), warning=warning)
         return succeeded(Stage.RELEASE, release=str(release.id), deployments=[str(found) for found in made])
 
     async def _artifact_jobs(

@@ -12,7 +12,7 @@ from forge_api.deployments.execution import DeploymentExecution
 from forge_api.deployments.manager import DeploymentManager
 from forge_api.pipeline import planner
 from forge_api.pipeline.facts import RunFacts, TaskRow
-from forge_api.pipeline.failures import run_failed
+from forge_api.pipeline.failures import discovery_failed
 from forge_api.pipeline.means import Means
 from forge_api.pipeline.recorder import Recorder
 from forge_api.pipeline.release_stage import ReleaseStage
@@ -129,7 +129,7 @@ class Stages:
             document, key = await self._means.outputs.keep_document(job, result)
             await self._recorder(run).keep_plan(document, key)
         elif result.status == "failed":
-            error = run_failed("discovery failed: correct the configuration and push again", result.error)
+            error = discovery_failed(result.error)
             await self._recorder(run).finish(RunStatus.FAILED, error)
 
     async def _group(self, run: RunFacts, document: DiscoveryDocument, group: int) -> StageJobs:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from forge_api.database import executions
 from forge_api.pipeline import planner
 from forge_api.pipeline.facts import RunFacts, TaskRow
-from forge_api.pipeline.failures import RunCancelled, run_failed
+from forge_api.pipeline.failures import RunCancelled, discovery_failed, run_failed
 from forge_api.pipeline.means import Means
 from forge_api.pipeline.recorder import Recorder
 from forge_api.pipeline.releasing import Releasing, require_requested
@@ -87,7 +87,7 @@ class Walk:
         if result.status == "cancelled":
             raise RunCancelled
         if not result.succeeded:
-            raise run_failed("discovery failed: correct the configuration and push again", result.error)
+            raise discovery_failed(result.error)
         document, key = await self._outputs.keep_document(job, result)
         await self._recorder.keep_plan(document, key)
         return document
@@ -153,7 +153,7 @@ class Walk:
         await self._stop_if_cancelled()
         release_id = await releasing.make(project)
         if project.deployment:
-            await self._deploy(release_id, self._run)
+            self._warnings.extend(await self._deploy(release_id, self._run))
 
     async def _groups(self) -> list[int]:
         return await self._database.look(lambda connection: executions.groups(connection, self._run.id))

@@ -13,7 +13,7 @@ from forge_cli.repository import commit_of
 from forge_cli.session import call, platform
 from forge_sdk.client import ApiClient
 from forge_sdk.errors import ConfigurationError
-from forge_sdk.models.api import CreateRelease, Release, RequestedRelease
+from forge_sdk.models.api import CreateRelease, Release, RequestedRelease, Run
 
 Request = Callable[[ApiClient], Awaitable[RequestedRelease]]
 SHA_LENGTH = 40
@@ -159,23 +159,27 @@ def verify(project: str, release: str, host: str | None, keys: tuple[Path, ...],
 
 
 def _ask(project: Project, request: Request, *, wait: bool, as_json: bool) -> int:
+    from forge_cli.outcome import report
     from forge_cli.releases.following import finished_release
 
-    async def ask() -> RequestedRelease | Release:
+    async def ask() -> tuple[RequestedRelease, Run | None, Release | None]:
         async with platform() as client:
             asked = await request(client)
             if not wait:
-                return asked
-            return await finished_release(client, project, asked, Console(stderr=True, quiet=as_json))
+                return asked, None, None
+            return asked, *await finished_release(client, project, asked, Console(stderr=True, quiet=as_json))
 
-    found = asyncio.run(ask())
-    if isinstance(found, Release):
-        _print(found, as_json=as_json)
-        return Exit.FAILED if found.status == "partial" else Exit.SUCCESS
-    click.echo(
-        found.model_dump_json(indent=2) if as_json else f"{found.canonical_id}: {found.status}, run {found.run_id}"
-    )
-    return Exit.SUCCESS
+    asked, run, release = asyncio.run(ask())
+    code = report(run) if run is not None else Exit.SUCCESS
+    if release is not None:
+        _print(release, as_json=as_json)
+        return Exit.FAILED if release.status == "partial" else code
+    if not wait:
+        going = f", forge run --watch {asked.run_id}" if asked.run_id is not None else ""
+        click.echo(asked.model_dump_json(indent=2) if as_json else f"{asked.canonical_id}: {asked.status}{going}")
+    elif as_json and run is not None:
+        click.echo(run.model_dump_json(indent=2))
+    return code
 
 
 def _print(release: Release, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from forge_cli.exits import Exit
-from forge_cli.interrupts import cancelling
+from forge_cli.interrupts import cancelling, leaving
 from forge_cli.outcome import report
 from forge_cli.progress import progress
 from forge_cli.repository import Checkout, checkout
@@ -42,7 +42,10 @@ def command(folder: Path, *, retry: bool, no_wait: bool, watch: str | None, as_j
         run = asyncio.run(_run(_checkout(folder), retry=retry, wait=not no_wait, console=console))
     if as_json:
         click.echo(run.model_dump_json(indent=2))
-    return report(run) if run.status.finished or not no_wait else Exit.SUCCESS
+    if run.status.finished:
+        return report(run)
+    click.echo(f"run {run.id}, attempt {run.attempt}: forge run --watch {run.id}", err=True)
+    return Exit.SUCCESS
 
 
 def _run_id(text: str) -> UUID:
@@ -64,7 +67,7 @@ def _checkout(folder: Path) -> Checkout:
 
 async def _watch(run_id: UUID, console: Console) -> Run:
     async with platform() as client:
-        with progress(console) as show:
+        with leaving(run_id), progress(console) as show:
             return await follow(client, run_id, show)
 
 
@@ -82,6 +85,8 @@ async def _run(found: Checkout, *, retry: bool, wait: bool, console: Console) ->
             retry=retry,
         )
         created = await client.create_run(body)
+        if created.status.finished:
+            console.print(f"this commit has run already; a new attempt: forge retry {created.id}", markup=False)
         if not wait:
             return await client.run(created.id)
         with cancelling(client, created.id), progress(console) as show:

@@ -4,28 +4,29 @@ import asyncio
 
 from rich.console import Console
 
+from forge_cli.interrupts import cancelling
 from forge_cli.progress import progress
 from forge_cli.releases.projects import Project
 from forge_cli.watch import follow
 from forge_sdk.client import ApiClient
-from forge_sdk.errors import PlatformError
-from forge_sdk.models.api import Deployment, Release, RequestedRelease
-from forge_sdk.models.statuses import DeploymentStatus
+from forge_sdk.models.api import Deployment, Release, RequestedRelease, Run
+from forge_sdk.models.statuses import DeploymentStatus, RunStatus
 
 POLL_S = 0.3
 UNFINISHED = {DeploymentStatus.QUEUED, DeploymentStatus.PENDING}
 
 
-async def finished_release(client: ApiClient, project: Project, asked: RequestedRelease, console: Console) -> Release:
-    """The release once its run has ended; raises the run's error where it made none."""
+async def finished_release(
+    client: ApiClient, project: Project, asked: RequestedRelease, console: Console
+) -> tuple[Run | None, Release | None]:
+    """The run that was to make the release, where there was one, at its end, and the release unless that failed."""
+    run = None
     if asked.run_id is not None:
-        with progress(console) as show:
+        with cancelling(client, asked.run_id), progress(console) as show:
             run = await follow(client, asked.run_id, show)
-        if run.error is not None:
-            raise PlatformError.from_detail(run.error)
-        for warning in run.warnings:
-            console.print(f"warning: {warning}", markup=False)
-    return await client.release(project.repository, project.name, asked.canonical_id.rpartition("/")[2])
+        if run.status is not RunStatus.SUCCESS:
+            return run, None
+    return run, await client.release(project.repository, project.name, asked.canonical_id.rpartition("/")[2])
 
 
 async def ended_deployment(client: ApiClient, deployment: Deployment) -> Deployment:

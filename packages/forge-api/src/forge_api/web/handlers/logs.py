@@ -45,7 +45,7 @@ async def read(call: Call) -> Answer:
         # Its worker was lost: what it had stored until then is there.
         return Answer(stream=Stream(_follower(call, found, LiveLog()).send_stored, "text/plain"))
     raise PlatformError(
-        f"the log of {step_id} was not stored: its worker was lost before"
+        f"the log of {step_id} is not there: its worker was lost before it had stored any of it, or it has expired"
         if found.ended
         else f"the log of {step_id} is not there yet: it is complete when the step has ended; read it with follow=1",
         code=ErrorCode.NOT_FOUND,

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from uuid import UUID
 
-from forge_api.database import audit, run_view, runs
+from forge_api.database import audit, executions, run_view, runs
 from forge_api.database.runs import RunFilter
 from forge_api.engine.port import RunPlan
 from forge_api.web.call import Answer, Call
@@ -72,7 +72,7 @@ async def cancel(call: Call) -> Answer:
         run = await runs.summary(connection, run_id)
         if await runs.request_cancel(connection, run_id):
             before = {"status": run.status.value}
-            await audit.record(connection, call.origin, "run.cancel_requested", f"run/{run_id}", before=before)
+            await audit.record(connection, call.origin, executions.CANCEL_REQUESTED, f"run/{run_id}", before=before)
     if not run.status.finished:
         await call.services.engine.cancel(run_id)
     async with call.services.database.connection() as connection:
