@@ -34,6 +34,7 @@ from forge_sdk.client import ApiClient, StaticToken
 from forge_sdk.configuration import ApiConfiguration, GitOps, Identity, Nats, Registry, Storage
 from forge_sdk.configuration import Database as DatabaseConfiguration
 from forge_sdk.errors import ErrorCode, PlatformError
+from forge_sdk.identifiers import uuid7
 from forge_sdk.models.api import CreateDeployment, CreateRun, Deployment, Environment, RegisterRepository
 from forge_sdk.models.stages import Stage, StageJobs, StageQuery, StageResult, StageState
 from forge_sdk.models.statuses import RunStatus
@@ -357,3 +358,14 @@ def make_plan() -> Callable[[], Plan]:
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORGE_CONFIG", "AWS_PROFILE", "AWS_CONFIG_FILE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def project(database, repository):
+    """The project api of acme/shop."""
+    async with database.transaction() as connection:
+        return await connection.fetchrow(
+            "insert into projects (id, repository_id, name, path, slug, last_release_number) "
+            "select $1, id, 'api', '.', 'shop-api', 2 from repositories returning id, repository_id",
+            uuid7(),
+        )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from forge_api.web.pages import cursor_after
 from forge_sdk.errors import PlatformError
 
 
@@ -46,6 +47,17 @@ async def test_they_are_found_by_time(http, bearer, client, events):
         assert answer.status == 422
 
 
-async def test_a_foreign_cursor_is_refused(client):
-    with pytest.raises(PlatformError, match="is not a cursor of this list"):
-        await client.audit(cursor="!!")
+@pytest.mark.parametrize("text", ["alice", "-1", str(2**63), "9" * 300, "1\0"])
+async def test_a_foreign_cursor_is_refused(client, text):
+    for cursor in ("!!", cursor_after(text)):
+        with pytest.raises(PlatformError, match="is not a cursor of this list"):
+            await client.audit(cursor=cursor)
+
+
+@pytest.mark.parametrize(
+    ("path", "position"),
+    [("/v1/repositories", "a\0"), ("/v1/holds", 2**31), ("/v1/releases/acme/shop/api", 2**31), ("/v1/runs", 5)],
+)
+async def test_a_cursor_that_no_list_gave_is_a_validation_error(http, bearer, project, path, position):
+    async with http.get(path, params={"cursor": cursor_after(position)}, headers=bearer()) as answer:
+        assert answer.status == 422

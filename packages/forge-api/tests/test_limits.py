@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
-from forge_api.database import rate_limits
+from forge_api.database import idempotency, rate_limits
+from forge_api.database.idempotency import IdempotentRequest
 from forge_api.database.rate_limits import Budget
+from forge_api.janitor import Janitor
 from forge_api.web.limits import RateLimits
 from forge_sdk.configuration import Limits
 from forge_sdk.errors import ErrorCode, PlatformError
-from forge_sdk.models.api import RegisterRepository
+from forge_sdk.models.api import CreateRelease, RegisterRepository
 
 
 async def take(database, budget, takes=1):
@@ -92,3 +94,28 @@ async def test_deployments_are_limited_for_each_environment(database):
     with pytest.raises(PlatformError, match="deployments to dev"):
         await limits.deployment_created(database, "dev")
     await limits.deployment_created(database, "staging")
+
+
+async def test_releases_on_request_are_runs_of_their_repository(client, project, limited):
+    limited(runs_per_minute=1)
+    await client.create_release(CreateRelease(repository="acme/shop", project="api", commit_sha="a" * 40))
+    again = CreateRelease(repository="acme/shop", project="api", commit_sha="b" * 40)
+    with pytest.raises(PlatformError, match="runs of acme/shop"):
+        await client.create_release(again)
+    assert [run.commit_sha for run in (await client.runs()).items] == ["a" * 40]
+
+
+async def test_the_janitor_forgets_full_budgets_and_old_answers(database):
+    await take(database, Budget("runs:acme/shop", 1, "runs"))
+    await take(database, Budget("runs:acme/other", 1, "runs"))
+    async with database.transaction() as connection:
+        await connection.execute("update rate_limits set full_at = now() - interval '2 hours' where key like '%shop'")
+        await idempotency.claim(connection, IdempotentRequest("alice", "old", "digest"))
+        await idempotency.claim(connection, IdempotentRequest("alice", "new", "digest"))
+        await connection.execute(
+            "update idempotency_keys set created_at = now() - interval '25 hours' where key = 'old'"
+        )
+    await Janitor(database).once()
+    async with database.connection() as connection:
+        assert await connection.fetchval("select array_agg(key) from rate_limits") == ["runs:acme/other"]
+        assert await connection.fetchval("select array_agg(key) from idempotency_keys") == ["new"]

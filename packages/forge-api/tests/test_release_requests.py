@@ -11,17 +11,6 @@ DIGEST = "sha256:" + "a" * 64
 
 
 @pytest.fixture
-async def project(database, repository):
-    """The project api of acme/shop."""
-    async with database.transaction() as connection:
-        return await connection.fetchrow(
-            "insert into projects (id, repository_id, name, path, slug, last_release_number) "
-            "select $1, id, 'api', '.', 'shop-api', 2 from repositories returning id, repository_id",
-            uuid7(),
-        )
-
-
-@pytest.fixture
 def add_release(database, project):
     """Adds a release with one row of the ledger."""
 

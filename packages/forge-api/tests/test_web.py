@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from structlog.testing import capture_logs
 
+from forge_api.database import idempotency
 from forge_api.database.idempotency import IdempotentRequest, claim
 from forge_api.web.clone_urls import require_usable
 from forge_api.web.parsing import MAX_BODY, pointer
-from forge_sdk.errors import ErrorCode, PlatformError
+from forge_sdk.errors import ErrorCode, PlatformError, TransientError
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -170,6 +171,15 @@ async def test_simultaneous_requests_with_one_key_do_the_work_once(http, bearer,
     answers = await asyncio.gather(*(http.post("/v1/runs", json=body, headers=headers) for _ in range(6)))
     assert len(services.engine.submitted) == 1
     assert {answer.status for answer in answers} <= {201, 503}
+
+
+async def test_a_key_whose_first_request_has_just_failed_can_be_tried_again(database, monkeypatch):
+    request = IdempotentRequest("alice", "key-1", "digest")
+    # Between the two statements the first request releases the key.
+    monkeypatch.setattr(idempotency, "_CLAIM", "select null from (values ($1, $2, $3, $4)) as given(a, b, c, d)")
+    async with database.transaction() as connection:
+        with pytest.raises(TransientError, match="try again"):
+            await claim(connection, request)
 
 
 async def test_a_key_whose_process_died_may_be_used_again(database):

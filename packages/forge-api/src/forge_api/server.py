@@ -21,6 +21,7 @@ from forge_api.engine.local import EngineSettings, LocalEngine
 from forge_api.engine.resigning import Resigning
 from forge_api.events.relay import EventRelay
 from forge_api.events.run_feeds import RunFeeds
+from forge_api.janitor import Janitor
 from forge_api.metrics import Metrics
 from forge_api.services import Services
 from forge_api.web.limits import RateLimits
@@ -78,7 +79,7 @@ async def open_services(
         leadership = Leadership(configuration.database, engine, notifications)
         resigning, relay = Resigning(database, engine), EventRelay(database, connection, metrics)
         background = await stack.enter_async_context(Background())
-        for work in (notifications.run(), leadership.run(), resigning.run(), relay.run()):
+        for work in (notifications.run(), leadership.run(), resigning.run(), relay.run(), Janitor(database).run()):
             background.start(work)
         services = Services(
             configuration=configuration,

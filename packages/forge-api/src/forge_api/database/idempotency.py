@@ -47,9 +47,10 @@ async def claim(connection: Connection, request: IdempotentRequest) -> StoredAns
     if await connection.fetchval(_CLAIM, request.actor, request.key, request.digest, ABANDONED) is not None:
         return None
     row = await connection.fetchrow(_FIND, request.actor, request.key)
-    if row is None or row["request_digest"] != request.digest:
+    if row is not None and row["request_digest"] != request.digest:
         raise _conflict("this Idempotency-Key was used for another request: use a new one")
-    if row["status"] is None:
+    # Without a row it has just failed: the next try makes the answer.
+    if row is None or row["status"] is None:
         raise TransientError(
             "the first request with this Idempotency-Key has not ended: try again shortly",
             component="api",

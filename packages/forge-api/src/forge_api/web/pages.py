@@ -15,6 +15,8 @@ from forge_sdk.models.base import ClosedModel
 Item = TypeVar("Item")
 Position = TypeVar("Position")
 MAX_LIMIT = 200
+MAX_INTEGER, MAX_BIGINT = 2**31 - 1, 2**63 - 1
+"""What columns of the database hold."""
 
 
 class PageQuery(ClosedModel):
@@ -33,6 +35,29 @@ def cursor_position(query: PageQuery, parse: Callable[[str], Position]) -> Posit
         return parse(base64.b64decode(padded, altchars=b"-_", validate=True).decode())
     except (binascii.Error, ValueError):
         raise _invalid_cursor() from None
+
+
+def number_position(query: PageQuery, largest: int) -> int | None:
+    """Where the page starts, for lists that are ordered by a number up to `largest`."""
+
+    def parse(text: str) -> int:
+        number = int(text)
+        if not 0 <= number <= largest:
+            raise ValueError(text)
+        return number
+
+    return cursor_position(query, parse)
+
+
+def text_position(query: PageQuery) -> str | None:
+    """Where the page starts, for lists that are ordered by a text."""
+
+    def parse(text: str) -> str:
+        if "\0" in text:
+            raise ValueError(text)
+        return text
+
+    return cursor_position(query, parse)
 
 
 def id_position(query: PageQuery) -> UUID | None:

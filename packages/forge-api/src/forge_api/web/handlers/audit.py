@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 from forge_api.database import audit
 from forge_api.database.audit import AuditFilter
 from forge_api.web.call import Answer, Call
-from forge_api.web.pages import PageQuery, cursor_position, split
+from forge_api.web.pages import MAX_BIGINT, PageQuery, number_position, split
 from forge_sdk.models.api import AuditRecord, Page
 
 Text = Annotated[str, Field(min_length=1, max_length=255)]
@@ -29,7 +29,7 @@ async def page(call: Call) -> Answer:
     query = call.query_as(AuditQuery)
     since: datetime | None = query.since
     wanted = AuditFilter(query.actor, query.action, query.subject, since, query.until)
-    before = cursor_position(query, int)
+    before = number_position(query, MAX_BIGINT)
     async with call.services.database.connection() as connection:
         found = await audit.page(connection, wanted, before=before, limit=query.limit + 1)
     items, cursor = split(found, query.limit, lambda record: record.sequence)

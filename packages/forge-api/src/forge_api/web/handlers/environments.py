@@ -5,7 +5,7 @@ from http import HTTPStatus
 from forge_api.database import audit, deployment_view, holds
 from forge_api.web.call import Answer, Call
 from forge_api.web.handlers.deployments import EnvironmentPath
-from forge_api.web.pages import PageQuery, cursor_after, cursor_position, id_position, split
+from forge_api.web.pages import MAX_INTEGER, PageQuery, cursor_after, id_position, number_position, split
 from forge_sdk.models.api import Deployment, Environment, EnvironmentName, Hold, Page, RepositoryName
 from forge_sdk.models.base import ClosedModel
 
@@ -48,7 +48,7 @@ async def active(call: Call) -> Answer:
 async def held(call: Call) -> Answer:
     """Holds on automatic deployments, by environment and project."""
     query = call.query_as(HoldQuery)
-    offset = max(0, cursor_position(query, int) or 0)
+    offset = number_position(query, MAX_INTEGER) or 0
     async with call.services.database.connection() as connection:
         found = await holds.page(connection, query.environment, offset=offset, limit=query.limit + 1)
     following = cursor_after(offset + query.limit) if len(found) > query.limit else None

@@ -47,6 +47,7 @@ async def create(call: Call) -> Answer:
             connection, repository_id, body.commit_sha, request, call.origin
         )
         if created:
+            await call.services.limits.run_created(connection, run.repository)
             await runs.tell_created(connection, call.origin, run, stage="release")
     await call.services.engine.submit(RunPlan(run.id))
     return _accepted(run, body.project)
@@ -64,6 +65,7 @@ async def retry(call: Call) -> Answer:
         else:
             run, created = await _go_on(connection, call, path, rebuild=body.rebuild)
         if created:
+            await call.services.limits.run_created(connection, run.repository)
             await runs.tell_created(connection, call.origin, run, stage="release")
     await call.services.engine.submit(RunPlan(run.id))
     return _accepted(run, path.project)

@@ -7,7 +7,7 @@ from pydantic import Field
 from forge_api.database import release_view
 from forge_api.database.pool import Connection
 from forge_api.web.call import Answer, Call
-from forge_api.web.pages import PageQuery, cursor_position, split
+from forge_api.web.pages import MAX_INTEGER, PageQuery, number_position, split
 from forge_sdk.models.api import Page, ProjectName, Release
 from forge_sdk.models.base import ClosedModel
 
@@ -48,7 +48,7 @@ async def find(call: Call) -> Answer:
 async def page(call: Call) -> Answer:
     """Releases of a project, newest first."""
     path, query = call.path_as(ProjectPath), call.query_as(PageQuery)
-    before = cursor_position(query, int)
+    before = number_position(query, MAX_INTEGER)
     found = await call.services.database.read(
         lambda connection: release_view.page(
             connection, path.repository, path.project, before=before, limit=query.limit + 1

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from forge_api.database import audit, repositories
 from forge_api.web.call import Answer, Call
 from forge_api.web.clone_urls import require_usable
-from forge_api.web.pages import PageQuery, cursor_position, split
+from forge_api.web.pages import PageQuery, split, text_position
 from forge_sdk.models.api import Page, RegisterRepository, Repository
 
 
@@ -31,7 +31,7 @@ async def register(call: Call) -> Answer:
 async def page(call: Call) -> Answer:
     """Registered repositories by name."""
     query = call.query_as(PageQuery)
-    after = cursor_position(query, str)
+    after = text_position(query)
     async with call.services.database.connection() as connection:
         found = await repositories.page(connection, after=after, limit=query.limit + 1)
     items, cursor = split(found, query.limit, lambda repository: repository.repository)
