@@ -1,5 +1,7 @@
 """Configurations and sources of the repositories that the tests run."""
 
+import json
+
 REPOSITORY = """package repo
 
 forgeVersion: "v0.1.0"
@@ -71,6 +73,23 @@ def step(command: str, name: str = "api", **extra: str) -> str:
     return f'package project\n\nname: "{name}"\nci: phases: test: unit: {{\n\taction: "command"\n\tcommand: ["sh", "-c", {command!r}]\n{fields}}}\n'.replace(
         "'", '"'
     )
+
+
+def archive(command: str, name: str = "tool") -> str:
+    """A project whose only artifact, sealed and published nowhere, is an archive that a line of shell makes."""
+    return f"""package project
+
+name: "{name}"
+artifacts: files: {{
+	type: "archive"
+	producer: command: {{
+		command: ["sh", "-c", {json.dumps(command)}]
+		outputs: [{{path: "files.tar.gz"}}]
+	}}
+	publishers: {{}}
+}}
+release: on: [{{branch: "main"}}]
+"""
 
 
 def python_package(name: str, index_url: str, *, version: str = "1.0.0", deployment: str = "") -> dict[str, str]:

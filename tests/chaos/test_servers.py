@@ -14,11 +14,11 @@ def waiting(platform, make_repository, tmp_path):
     times, go = tmp_path / "times", tmp_path / "go"
 
     class Waiting:
-        def __init__(self, name, script="{wait}"):
+        def __init__(self, name, script="{wait}", project=configurations.step):
             wait = f"echo x >> {times}; while [ ! -e {go} ]; do sleep 0.05; done"
             script = script.format(wait=wait)
             self.repository = make_repository(name).write(
-                {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": configurations.step(script)}
+                {".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": project(script)}
             )
             self.repository.commit()
             self.process = platform.start("run", str(self.repository.folder), "--json")
@@ -81,6 +81,16 @@ def test_api_killed_while_a_log_is_followed(platform, waiting):
     assert logs.returncode == 0, err
     assert out == "\n[forge] the platform was away, the log is shown again from its beginning\nbegun\nended\n"
     assert run.ended() == (0, "success")
+
+
+def test_api_killed_while_an_artifact_is_sealed(platform, waiting):
+    run = waiting("sealed", script="{wait}; tar czf files.tar.gz .forge", project=configurations.archive)
+    killed = platform.kill("api")
+    # The worker has to record each step of the release while the API is still starting.
+    run.release()
+    restarted(platform, "api", killed)
+    assert run.ended() == (0, "success")
+    assert run.times() == 1
 
 
 def test_a_drain_hands_the_task_to_the_next_worker(platform, waiting):
