@@ -24,6 +24,7 @@ def test_failing_step_shows_its_chain_and_keeps_its_log(platform, make_repositor
     assert "step_failed" in codes
     assert "because" in done.err
     assert f"forge logs {run['id']} --failed" in done.err
+    assert run["error"]["trace_id"]
     assert platform.forge("logs", run["id"], "--failed").out == "this is the reason\n"
 
 

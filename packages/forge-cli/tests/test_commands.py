@@ -3,10 +3,14 @@ import subprocess
 import sys
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from forge_cli.errors import UnreachableError
 from forge_cli.exits import Exit
+from forge_cli.session import platform
 from forge_sdk.errors import ConfigurationError
+from forge_sdk.models.api import Page, RunSummary
 
 
 def test_help_lists_every_command_and_imports_little():
@@ -59,6 +63,26 @@ def test_token_file_is_asked_for(monkeypatch, run_forge):
     monkeypatch.setenv("FORGE_API_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("FORGE_TOKEN_FILE", raising=False)
     assert "FORGE_TOKEN_FILE" in run_forge("runs").exception.message
+
+
+async def test_a_token_in_a_file_may_be_replaced_at_any_time(monkeypatch, tmp_path):
+    sent, file = [], tmp_path / "token"
+
+    async def answer(request):
+        sent.append(request.headers["Authorization"])
+        return web.Response(body=Page[RunSummary](items=()).model_dump_json())
+
+    application = web.Application()
+    application.router.add_get("/v1/runs", answer)
+    async with TestServer(application) as server:
+        monkeypatch.setenv("FORGE_API_URL", str(server.make_url("")))
+        monkeypatch.setenv("FORGE_TOKEN_FILE", str(file))
+        file.write_text("first\n")
+        async with platform() as client:
+            await client.runs()
+            file.write_text("second\n")
+            await client.runs()
+    assert sent == ["Bearer first", "Bearer second"]
 
 
 def test_logs_of_an_unknown_service_name_the_known_ones(home, run_forge):

@@ -2,7 +2,7 @@ import pytest
 
 from forge_cli.errors import UnreachableError, lines, report
 from forge_cli.exits import Exit
-from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError
+from forge_sdk.errors import ConfigurationError, ErrorCode, PlatformError, TransientError
 
 
 def test_chain_is_shown_from_the_outside_in():
@@ -43,6 +43,9 @@ def test_every_problem_of_a_configuration_is_shown_with_its_place():
     [
         (ConfigurationError("x"), Exit.USAGE),
         (UnreachableError("x"), Exit.UNREACHABLE),
+        (TransientError("x"), Exit.UNREACHABLE),
+        (TransientError("x", code=ErrorCode.RATE_LIMITED), Exit.FAILED),
+        (TransientError("x", code=ErrorCode.INTERNAL_ERROR), Exit.FAILED),
         (PlatformError("x"), Exit.FAILED),
     ],
 )

@@ -69,6 +69,12 @@ def test_foreign_errors_are_wrapped_and_ours_are_not():
     assert (wrapped.message, wrapped.component, wrapped.code) == ("ValueError: bad", "plugin pypi", "plugin_failed")
 
 
+def test_of_a_group_the_first_error_counts():
+    ours = ConfigurationError("x")
+    group = ExceptionGroup("tasks", [ExceptionGroup("more", [ours]), ValueError("bad")])
+    assert as_platform_error(group, component="engine") is ours
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=10))
 def test_messages_survive_in_order(messages):
     error = PlatformError(messages[0])

@@ -7,14 +7,30 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import aiohttp
+
 from forge_cli.errors import UnreachableError
 from forge_cli.layout import Layout, http_url
-from forge_sdk.client import ApiClient, ClientCredentialsTokens, StaticToken, TokenSource
+from forge_sdk.client import ApiClient, ClientCredentialsTokens, TokenSource
 from forge_sdk.errors import AuthenticationError, ConfigurationError
 from forge_sdk.secrets import Secret
 
 Result = TypeVar("Result")
 USER_CLIENT = "user"
+
+
+class _FileToken:
+    """The token in a file, read again for each request: whoever writes the file may replace it while a run is watched."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    async def token(self, session: aiohttp.ClientSession) -> Secret:
+        del session
+        return _read(self._file)
+
+    def discard(self) -> None:
+        """The next request reads the file again anyhow."""
 
 
 @asynccontextmanager
@@ -44,7 +60,7 @@ def _from_environment() -> tuple[str, TokenSource] | None:
         raise ConfigurationError(
             "FORGE_API_URL is set but FORGE_TOKEN_FILE is not: name the file that holds your token"
         )
-    return url, StaticToken(_read(Path(file)))
+    return url, _FileToken(Path(file))
 
 
 def _embedded(layout: Layout) -> tuple[str, TokenSource]:

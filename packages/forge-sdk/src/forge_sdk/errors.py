@@ -151,7 +151,9 @@ class AlreadyExists(PlatformError):  # noqa: N818 - the name is part of the plug
 def as_platform_error(
     error: BaseException, *, component: str, code: ErrorCode = ErrorCode.INTERNAL_ERROR
 ) -> PlatformError:
-    """`error` itself where it is a `PlatformError`, else one of `code` that has it as its cause."""
+    """`error` itself where it is a `PlatformError`, else one of `code` that has it as its cause; of a group the first."""
+    if isinstance(error, BaseExceptionGroup):
+        return as_platform_error(single(error), component=component, code=code)
     if isinstance(error, PlatformError):
         return error
     wrapped = PlatformError(_text(error), code=code, component=component)

@@ -105,6 +105,12 @@ def failed(code: str) -> None:
     trace.get_current_span().set_status(trace.StatusCode.ERROR, code)
 
 
+def trace_id(context: str | None) -> str | None:
+    """The trace's id in a traceparent (https://www.w3.org/TR/trace-context/), by which logs and errors name it."""
+    parts = context.split("-") if context is not None else []
+    return parts[1] if len(parts) > 1 else None
+
+
 def traceparent() -> str | None:
     """The context of the span around the caller as a traceparent, for another process; `None` where there is none."""
     if _provider is None:

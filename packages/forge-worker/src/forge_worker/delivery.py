@@ -13,6 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from forge_sdk import telemetry
 from forge_sdk.cancellation import pause
 from forge_sdk.errors import PlatformError, TransientError
 from forge_sdk.logging import get_logger
@@ -85,7 +86,8 @@ class DeliveryHandler:
             await self._join(known, message)
             return
         running = self._running[job.id] = _Running(message)
-        facts = {"job_id": str(job.id), "run_id": str(job.run_id), "job_type": job.type.value, "trace": job.trace}
+        facts = {"job_id": str(job.id), "run_id": str(job.run_id), "job_type": job.type.value}
+        facts |= {"trace_id": trace} if (trace := telemetry.trace_id(job.trace)) is not None else {}
         # For this task and those that it makes; each message has a task of its own.
         structlog.contextvars.bind_contextvars(**facts)
         try:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from forge_sdk import telemetry
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -14,7 +16,7 @@ class Origin:
     @property
     def trace_id(self) -> str | None:
         """Trace id of the W3C traceparent in `trace`."""
-        return self.trace.split("-")[1] if self.trace else None
+        return telemetry.trace_id(self.trace)
 
 
 PLATFORM = Origin("forge-api")

@@ -165,7 +165,9 @@ class Recorder:
         await self.finish(RunStatus.CANCELLED, error, warnings)
 
     async def finish(self, status: RunStatus, error: PlatformError | None = None, warnings: Sequence[str] = ()) -> None:
-        """End the run, and what is below it."""
+        """End the run, and what is below it; the error is given the trace's id, by which logs name the run."""
+        if error is not None and error.trace_id is None:
+            error.trace_id = self._origin.trace_id
         detail = error.to_detail() if error is not None else None
 
         async def change(connection: Connection) -> float | None:

@@ -47,4 +47,6 @@ def command(
             for run in page.items
         ],
     )
+    if page.next_cursor is not None:
+        click.echo("there are more: give a higher --limit, or --repository, --branch, --commit, --status", err=True)
     return Exit.SUCCESS
