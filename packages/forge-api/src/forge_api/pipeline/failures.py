@@ -34,13 +34,15 @@ def task_failed(phase: str, project: str, output: CiOutput | None, error: ErrorD
     """The error of a failed task, with its first failed step below it."""
     if error is not None and error.code == ErrorCode.TASK_FAILED.value:
         return PlatformError.from_detail(error)
+    outcomes = output.steps if output is not None else ()
+    # Where the job as a whole took too long, these were running.
+    ended = ", ".join(outcome.name for outcome in outcomes if outcome.status is ExecutionStatus.CANCELLED)
     failed = PlatformError(
-        f"task {project} failed in phase {phase}",
+        f"task {project} failed in phase {phase}" + (f" during {ended}" if ended else ""),
         code=ErrorCode.TASK_FAILED,
         component=COMPONENT,
         context={"phase": phase, "project": project},
     )
-    outcomes = output.steps if output is not None else ()
     step = next((outcome for outcome in outcomes if outcome.status is ExecutionStatus.FAILED), None)
     return _above(failed, _step_failed(step) if step is not None else error)
 
