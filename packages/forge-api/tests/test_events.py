@@ -43,7 +43,7 @@ async def test_events_arrive_in_order_as_cloudevents(relay, database, connection
     assert [event["id"] for event in events] == [str(event_id) for event_id in ids]
     first = events[0]
     assert (first["specversion"], first["type"], first["subject"]) == ("1.0", "release.created", "release/1")
-    assert (first["traceparent"], first["data"]) == (TRACE, {"subject": "release/1"})
+    assert (first["traceparent"], first["data"]) == (TRACE, {"schemaVersion": "1.0", "subject": "release/1"})
 
 
 async def test_what_was_delivered_is_forgotten(relay, database):

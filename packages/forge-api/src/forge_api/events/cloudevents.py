@@ -7,6 +7,7 @@ import orjson
 
 from forge_api.database.outbox import OutboxEvent
 from forge_sdk.messaging import EVENTS_SUBJECT
+from forge_sdk.models.base import SCHEMA_VERSION
 
 CONTENT_TYPE = "application/cloudevents+json"
 SOURCE = "/catalyst-forge"
@@ -18,7 +19,7 @@ def subject_of(event: OutboxEvent) -> str:
 
 
 def encode(event: OutboxEvent) -> bytes:
-    """The event as JSON; `traceparent` is the extension for distributed tracing."""
+    """The event as JSON, its data with their `schemaVersion`; `traceparent` is the extension for distributed tracing."""
     content: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(event.id),
@@ -27,7 +28,7 @@ def encode(event: OutboxEvent) -> bytes:
         "subject": event.subject,
         "time": event.occurred_at.astimezone(UTC).isoformat(),
         "datacontenttype": "application/json",
-        "data": event.data,
+        "data": {"schemaVersion": SCHEMA_VERSION, **event.data},
     }
     if event.trace is not None:
         content["traceparent"] = event.trace
