@@ -94,6 +94,22 @@ def finished(platform, project):
     return shown.json() if shown.code == 0 and shown.json()["status"] == "complete" else None
 
 
+def test_a_release_on_request_that_is_cancelled_says_so_and_how_to_go_on(platform, make_repository, tmp_path):
+    mark = tmp_path / "begun"
+    project = configurations.archive(f"touch {mark}; sleep 600").replace('{branch: "main"}', "{tag: true}")
+    repository = make_repository("asked")
+    repository.write({".forge/repo.cue": configurations.REPOSITORY, ".forge/project.cue": project})
+    commit = repository.commit()
+    assert delivered(platform, repository).code == 0
+    asked = platform.start("release", "create", "local/asked/tool", commit)
+    eventually(mark.exists, "the build has begun")
+    [run] = platform.forge("runs", "--commit", commit, "--status", "running", "--json").json()["items"]
+    assert platform.forge("cancel", run["id"]).code == 0
+    _, err = asked.communicate(timeout=60)
+    assert asked.returncode == 130
+    assert f"go on: forge retry {run['id']}" in err
+
+
 def test_two_deployments_at_once_leave_one_active_that_the_pointer_names(platform, package, tmp_path):
     port = free_port()
     with running_index(tmp_path / "index", port):
