@@ -133,6 +133,18 @@ async def test_a_project_that_is_not_released_is_skipped(platform, dispatch, mak
     assert (await dispatch(run_id, "release", project="api")).state is StageState.SKIPPED
 
 
+async def test_warnings_of_stages_are_kept_once(platform, dispatch, make_document, make_project, make_error):
+    platform.worker.document = make_document(make_project("api", "check", artifacts=("wheel",)))
+    platform.worker.publishers["artifact api/wheel"] = make_error("the index is down", ErrorCode.PUBLISH_FAILED)
+    run_id = await platform.create_run()
+    await dispatch(run_id, "discovery")
+    await dispatch(run_id, "phase-group", group=1)
+    for _ in range(2):
+        assert (await dispatch(run_id, "release", project="api")).state is StageState.SUCCESS
+    [partial] = [warning for warning in (await platform.view(run_id)).warnings if "the index is down" in warning]
+    assert "forge release retry acme/shop/api" in partial
+
+
 @pytest.fixture
 async def retried(platform, dispatch, make_document, make_project, make_error):
     """A run that is there to complete release 1 of api, whose wheel could not be published."""

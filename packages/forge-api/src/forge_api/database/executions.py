@@ -72,6 +72,12 @@ _SUPERSEDED_BY = """
 select new.id, new.commit_sha, new.branch from pipeline_runs old join pipeline_runs new on new.id = old.superseded_by
 where old.id = $1
 """
+_WARN = """
+update pipeline_runs set warnings = warnings || (
+    select coalesce(jsonb_agg(new), '[]') from jsonb_array_elements($2::jsonb) as new
+    where not warnings @> jsonb_build_array(new)
+) where id = $1
+"""
 _CANCELLED_BY = "select actor from audit_events where subject = $1 and action = $2 order by sequence desc limit 1"
 _ADD_PHASE = "insert into phase_executions (id, run_id, phase_name, group_number) values ($1, $2, $3, $4)"
 _ADD_TASK = "insert into task_executions (id, phase_id, project_name, project_path) values ($1, $2, $3, $4)"
@@ -263,6 +269,11 @@ async def finish(
     for statement in (_SKIP_STEPS, _SKIP_TASKS, _SKIP_PHASES):
         await connection.execute(statement, run_id)
     return seconds
+
+
+async def warn(connection: Connection, run_id: UUID, warnings: Sequence[str]) -> None:
+    """Add warnings to a run, also to one that has ended; what it has already is not added again."""
+    await connection.execute(_WARN, run_id, list(warnings))
 
 
 def _task(row: Any) -> TaskRow:

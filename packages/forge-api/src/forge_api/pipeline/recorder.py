@@ -158,6 +158,11 @@ class Recorder:
 
         return await self._write(change)
 
+    async def warn(self, warnings: Sequence[str]) -> None:
+        """Add warnings to the run, where there are any."""
+        if warnings:
+            await self._write(lambda connection: executions.warn(connection, self._run.id, warnings))
+
     async def cancelled(self, warnings: Sequence[str] = ()) -> None:
         """End the run as cancelled, with the reason."""
         message = await self._write(lambda connection: executions.cancellation(connection, self._run.id))

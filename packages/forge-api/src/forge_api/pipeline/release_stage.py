@@ -9,16 +9,13 @@ from forge_api.pipeline.facts import RunFacts
 from forge_api.pipeline.failures import release_failed, run_failed
 from forge_api.pipeline.means import Means
 from forge_api.pipeline.recorder import Recorder
-from forge_api.pipeline.releasing import jobs_left, release_recorded
+from forge_api.pipeline.releasing import jobs_left, publisher_warnings, release_recorded
 from forge_api.pipeline.stage_answers import failed, not_in_stage, opened, skipped, succeeded
-from forge_sdk.logging import get_logger
 from forge_sdk.models.discovery import DiscoveredProject, DiscoveryDocument
 from forge_sdk.models.jobs import Job, JobResult
 from forge_sdk.models.payloads import ArtifactJobOutput
 from forge_sdk.models.stages import Stage, StageJobs
 from forge_sdk.models.statuses import AttemptState, ReleaseStatus, RunStatus
-
-logger = get_logger(__name__)
 
 
 class ReleaseStage:
@@ -70,10 +67,14 @@ class ReleaseStage:
             what = f"{job.type} job failed"
             await recorder.fail_attempt(found.release_id, release_failed(project.name, what, result.error))
         elif result.succeeded and job.id == release.id:
-            await release_recorded(recorder, self._means.outputs, document, project, (found.release_id, job, result))
+            made = (found.release_id, job, result)
+            warnings = await release_recorded(recorder, self._means.outputs, document, project, made)
+            artifacts_made = await recorder.records(found.release_id)
+            await recorder.warn([*publisher_warnings(run, project.name, artifacts_made), *warnings])
         elif result.succeeded:
             output = await self._means.outputs.read(job, result, ArtifactJobOutput)
             await recorder.keep_artifact(found.release_id, output)
+            await recorder.warn(output.warnings)
 
     async def _existing(
         self, run: RunFacts, document: DiscoveryDocument, project: DiscoveredProject, release: ReleaseRow
@@ -112,6 +113,7 @@ class ReleaseStage:
         if result.succeeded:
             output = await self._means.outputs.read(job, result, ArtifactJobOutput)
             await recorder.keep_artifact(release.id, output)
+            await recorder.warn(output.warnings)
         elif result.status == "failed":
             # What some publishers have done counts, and the next retry goes on from there.
             await recorder.update_release(project, release)
@@ -121,12 +123,12 @@ class ReleaseStage:
     async def _released(
         self, run: RunFacts, document: DiscoveryDocument, project: DiscoveredProject, release: ReleaseRow
     ) -> StageJobs:
-        await self._recorder(run).add_event(document, project, release)
+        warnings = await self._recorder(run).add_event(document, project, release)
         made: list[UUID] = []
         if project.deployment:
             made, refused = await self._deployments.deploy_automatically(release.id, run)
-            for warning in refused:
-                logger.warning("deployment_refused", run_id=str(run.id), warning=warning)
+            warnings = [*warnings, *refused]
+        await self._recorder(run).warn(warnings)
         return succeeded(Stage.RELEASE, release=str(release.id), deployments=[str(found) for found in made])
 
     async def _artifact_jobs(

@@ -64,7 +64,7 @@ class Releasing:
         finally:
             # What some publishers have done counts, whatever became of the others.
             await self.recorder.update_release(project, release)
-        self.warnings.extend(_publisher_warnings(self.run, project.name, artifacts))
+        self.warnings.extend(publisher_warnings(self.run, project.name, artifacts))
 
     async def _take_up(self, release_id: UUID) -> None:
         async with asyncio.timeout(OTHER_RUN_LIMIT_S):
@@ -83,7 +83,7 @@ class Releasing:
 
     async def _carry_out(self, project: DiscoveredProject, release_id: UUID) -> None:
         artifacts = await self._artifacts(project, release_id)
-        self.warnings.extend(_publisher_warnings(self.run, project.name, artifacts))
+        self.warnings.extend(publisher_warnings(self.run, project.name, artifacts))
         await self.recorder.move_attempt(release_id, AttemptState.PACKING)
         job = planner.release_job(self.run, project, release_id, artifacts)
         await self.recorder.expect_log(job, project.name, "release")
@@ -153,7 +153,8 @@ def _require_success(result: JobResult, project: str, what: str) -> None:
         raise release_failed(project, what, result.error)
 
 
-def _publisher_warnings(run: RunFacts, project: str, artifacts: Sequence[ArtifactRecord]) -> list[str]:
+def publisher_warnings(run: RunFacts, project: str, artifacts: Sequence[ArtifactRecord]) -> list[str]:
+    """What the publishers of a project's artifacts have not done, each with the command that goes on."""
     release = f"{run.source.repository}/{project} {run.source.commit_sha[:12]}"
     return [
         f"publisher {result.publisher} of artifact {record.name} of {project} failed: {_sentence(result.error)}; "
