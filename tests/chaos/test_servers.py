@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 import configurations
 import pytest
@@ -31,7 +32,11 @@ def waiting(platform, make_repository, tmp_path):
             go.touch()
 
         def ended(self):
-            self.process.communicate(timeout=120)
+            try:
+                self.process.communicate(timeout=120)
+            except subprocess.TimeoutExpired:
+                log = (platform.home / "logs" / "api.log").read_text()[-5000:]
+                pytest.fail(f"the run has not ended: {platform.forge('runs', '--limit', '1').out}\n{log}")
             again = platform.forge("run", str(self.repository.folder), "--json", timeout=120)
             return again.code, again.json()["status"]
 
