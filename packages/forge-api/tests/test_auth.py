@@ -45,6 +45,8 @@ ACCESS = {
     ("GET", "/v1/environments"): READ,
     ("GET", "/v1/plugins"): READ,
     ("POST", "/v1/internal/statuses"): {"service-account"},
+    ("PUT", "/v1/tasks/{task_id}/status"): {"service-account"},
+    ("PUT", "/v1/steps/{step_id}/status"): {"service-account"},
     ("PUT", "/v1/internal/leases"): {"service-account"},
     ("PUT", "/v1/internal/attempts/{release_id}/publications"): {"service-account"},
     ("PUT", "/v1/internal/attempts/{release_id}/state"): {"service-account"},
@@ -59,6 +61,7 @@ PROTECTED = [route for route, roles in ACCESS.items() if roles is not None]
 VARIABLES = {
     "run_id": "01900000-0000-7000-8000-000000000000",
     "step_id": "01900000-0000-7000-8000-000000000000",
+    "task_id": "01900000-0000-7000-8000-000000000000",
     "release_id": "01900000-0000-7000-8000-000000000000",
     "owner": "acme",
     "name": "shop",

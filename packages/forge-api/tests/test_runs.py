@@ -151,3 +151,12 @@ async def test_a_run_that_has_not_changed_is_not_sent_again(http, bearer, client
     changed = await http.get(f"/v1/runs/{run.id}", headers={**bearer(), "If-None-Match": first.headers["ETag"]})
     assert changed.status == 200
     assert changed.headers["ETag"] != first.headers["ETag"]
+
+
+async def test_an_unchanged_list_is_not_sent_again(client, create_run, http, bearer):
+    await client.create_run(create_run())
+    first = await http.get("/v1/runs", headers=bearer())
+    known = {**bearer(), "If-None-Match": first.headers["ETag"]}
+    assert (await http.get("/v1/runs", headers=known)).status == 304
+    await client.create_run(create_run(retry=True))
+    assert (await http.get("/v1/runs", headers=known)).status == 200

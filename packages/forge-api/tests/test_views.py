@@ -143,6 +143,20 @@ async def test_a_refused_job_leaves_the_others_of_its_batch_and_its_own_token_al
     assert (await client.update_statuses(batch(step, 3, ExecutionStatus.SUCCESS))).refused == ()
 
 
+async def test_a_single_status_is_reported_under_the_token_of_its_job(client, http, bearer, run, step):
+    step_id, task_id, job = step
+    body = {"job_id": str(job), "token": 3, "status": "failed", "at": NOW.isoformat()}
+    task, unit = f"/v1/tasks/{task_id}/status", f"/v1/steps/{step_id}/status"
+    assert (await http.put(task, json=body, headers=bearer())).status == 204
+    assert (await http.put(unit, json={**body, "exit_code": 2}, headers=bearer())).status == 204
+    assert (await client.run(run.id)).phases[0].tasks[0].status is ExecutionStatus.FAILED
+    found = await only_step(client, run)
+    assert (found.status, found.exit_code) == (ExecutionStatus.FAILED, 2)
+    async with http.put(unit, json={**body, "token": 2}, headers=bearer()) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (409, "stale_token")
+    assert (await http.put(f"/v1/steps/{uuid4()}/status", json=body, headers=bearer())).status == 404
+
+
 def test_several_updates_of_one_step_become_one_row():
     step_id = uuid4()
     later = NOW + timedelta(seconds=3)

@@ -84,6 +84,12 @@ async def test_a_body_above_the_limit_is_refused(http, bearer):
     assert error["code"] == "validation_error"
 
 
+async def test_parameters_of_a_route_that_takes_none_are_refused(http, bearer):
+    async with http.get("/v1/plugins", params={"limit": "1"}, headers=bearer()) as answer:
+        error = await error_of(answer, 422)
+    assert error["details"][0]["pointer"] == "/limit"
+
+
 async def test_unknown_paths_and_methods_answer_in_the_same_form(http):
     assert (await error_of(await http.get("/v1/nothing"), 404))["code"] == "not_found"
     answer = await http.put("/v1/runs")

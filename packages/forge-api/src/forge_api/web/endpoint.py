@@ -17,6 +17,12 @@ from forge_api.web.middlewares import SERVICES, Handler
 from forge_api.web.parsing import parse_body, parse_fields, read_body
 from forge_api.web.routing import Route
 from forge_api.web.streaming import send
+from forge_sdk.models.base import ClosedModel
+
+
+class NoQuery(ClosedModel):
+    """The parameters of a route that takes none."""
+
 
 ANONYMOUS = Principal("anonymous", "anonymous", frozenset())
 
@@ -52,7 +58,9 @@ async def _principal(services: Services, route: Route, http: web.Request) -> Pri
 def _call(services: Services, principal: Principal, route: Route, http: web.Request, data: bytes) -> Call:
     context = http[CONTEXT]
     path: BaseModel | None = parse_fields(route.path_model, http.match_info) if route.path_model else None
-    query: BaseModel | None = parse_fields(route.query, http.query) if route.query else None
+    query: BaseModel | None = None
+    if route.roles is not None:
+        query = parse_fields(route.query or NoQuery, http.query)
     body: BaseModel | None = parse_body(route.body, data) if route.body else None
     origin = Origin(principal.name, context.request_id, context.trace)
     return Call(services, principal, origin, path, query, body)

@@ -28,6 +28,7 @@ RUN_ROUTES = (
         summary="List runs, newest first",
         query=runs.RunQuery,
         answers={OK: api.Page[api.RunSummary]},
+        conditional=True,
     ),
     Route(
         method="GET",

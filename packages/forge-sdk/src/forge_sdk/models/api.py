@@ -390,6 +390,22 @@ class StatusBatch(ClosedModel):
         return self
 
 
+class TaskStatus(ClosedModel):
+    """Body of `PUT /v1/tasks/{task id}/status`: one update under the fencing token of its job."""
+
+    job_id: UUID
+    token: int = Field(ge=0)
+    status: ExecutionStatus
+    at: datetime
+
+
+class StepStatus(TaskStatus):
+    """Body of `PUT /v1/steps/{step id}/status`."""
+
+    exit_code: int | None = None
+    logs_key: str | None = None
+
+
 class RefusedStatuses(WireModel):
     """A job of which nothing was written, and why: `stale_token` where another worker has it now."""
 

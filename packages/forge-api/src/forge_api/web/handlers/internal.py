@@ -7,8 +7,10 @@ from pydantic import Field
 
 from forge_api.database import leases, plugins, reports, status_reports, tokens
 from forge_api.web.call import Answer, Call
+from forge_sdk.errors import PlatformError
 from forge_sdk.models.api import (
     AttemptUpdate,
+    JobStatuses,
     LeaseAnswer,
     LeaseRequest,
     LedgerUpdate,
@@ -16,6 +18,10 @@ from forge_sdk.models.api import (
     RegisterPlugins,
     StatusAnswer,
     StatusBatch,
+    StepStatus,
+    StepStatusUpdate,
+    TaskStatus,
+    TaskStatusUpdate,
 )
 from forge_sdk.models.base import ClosedModel
 
@@ -26,6 +32,18 @@ class AttemptPath(ClosedModel):
     """Variables of the path of a release attempt: the id that the release has or will have."""
 
     release_id: UUID
+
+
+class TaskPath(ClosedModel):
+    """Variables of the path of a task."""
+
+    task_id: UUID
+
+
+class StepPath(ClosedModel):
+    """Variables of the path of a step."""
+
+    step_id: UUID
 
 
 class ServicePath(ClosedModel):
@@ -39,6 +57,29 @@ async def statuses(call: Call) -> Answer:
     async with call.services.database.transaction() as connection:
         refused = await status_reports.apply(connection, call.body_as(StatusBatch))
     return Answer(StatusAnswer(refused=refused))
+
+
+async def task_status(call: Call) -> Answer:
+    """The status of one task, under the fencing token of its job."""
+    body = call.body_as(TaskStatus)
+    update = TaskStatusUpdate(task_id=call.path_as(TaskPath).task_id, status=body.status, at=body.at)
+    return await _apply(call, JobStatuses(job_id=body.job_id, token=body.token, tasks=(update,)))
+
+
+async def step_status(call: Call) -> Answer:
+    """The status of one step, under the fencing token of its job."""
+    body = call.body_as(StepStatus)
+    facts = body.model_dump(exclude={"job_id", "token"})
+    update = StepStatusUpdate(step_id=call.path_as(StepPath).step_id, **facts)
+    return await _apply(call, JobStatuses(job_id=body.job_id, token=body.token, steps=(update,)))
+
+
+async def _apply(call: Call, job: JobStatuses) -> Answer:
+    async with call.services.database.transaction() as connection:
+        refused = await status_reports.apply(connection, StatusBatch(jobs=(job,)))
+    for found in refused:
+        raise PlatformError(found.message, code=found.code, component="api")
+    return DONE
 
 
 async def lease(call: Call) -> Answer:
