@@ -27,14 +27,18 @@ async def test_fail_fast_does_not_cancel_the_run(connection, dispatcher, worker,
 
 
 async def test_cancelling_a_run_ends_running_and_queued_jobs(connection, dispatcher, new_worker, job, eventually):
+    async def nothing_is_left():
+        return (await connection.jetstream().stream_info(CI.stream)).state.messages == 0
+
     async with new_worker(slots=1) as worker:
         waiting = asyncio.create_task(dispatcher.run([job("slow", do="wait"), job("queued", do="wait")]))
         await eventually(lambda: worker.running)
         await dispatcher.cancel(job("slow").run_id)
         results = await asyncio.wait_for(waiting, 10)
         assert len(worker.executed) == 1
+        # The worker acknowledges its message after it has answered.
+        await eventually(nothing_is_left)
     assert [result.status for result in results] == ["cancelled", "cancelled"]
-    assert (await connection.jetstream().stream_info(CI.stream)).state.messages == 0
 
 
 async def test_cancelling_a_run_leaves_other_runs_alone(dispatcher, worker, job, eventually):

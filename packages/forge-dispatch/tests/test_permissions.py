@@ -140,7 +140,10 @@ async def test_the_api_defines_everything_and_the_definitions_stay(settings_for)
     await connection.close()
 
 
-async def test_dispatcher_and_worker_do_jobs_with_what_they_may(settings_for, settings, new_worker_on, job):
+async def test_dispatcher_and_worker_do_jobs_with_what_they_may(settings_for, settings, new_worker_on, job, eventually):
+    async def nothing_is_left():
+        return (await api.jetstream().stream_info(CI.stream)).state.messages == 0
+
     api = await connect(settings_for("api"), "api")
     await apply_definitions(api, settings_for("api"))
     connection = await connect(settings_for("dispatcher"), "dispatcher")
@@ -152,8 +155,8 @@ async def test_dispatcher_and_worker_do_jobs_with_what_they_may(settings_for, se
         assert [result.status for result in results] == ["cancelled", "failed"]
         run = job("x").run_id
         await dispatcher.cancel(run)
+        await eventually(nothing_is_left)
     assert worker.executed
-    assert (await api.jetstream().stream_info(CI.stream)).state.messages == 0
     found = await api.jetstream().get_msg("KV_forge-control", subject=f"$KV.forge-control.{cancel_key(run)}")
     assert found.data == b"cancelled"
     for opened in (connection, worker_connection, api):
