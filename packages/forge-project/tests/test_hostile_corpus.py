@@ -76,7 +76,7 @@ BOMBS = {
     "nested-loops": (deployed(f"[{LOOPS}{{v0}}]"), LIMITS),
     "choices": (deployed(" & ".join(f"({{a{n}: 1}} | {{b{n}: 1}})" for n in range(22))), LIMITS),
     "patterns": (
-        deployed("{" + "".join(f'[=~"^x.*{n}$"]: _\nx{n}: {n}\n' for n in range(2000)) + "}"),
+        deployed("{" + "".join(f'[=~"^x.*{n}$"]: _\nx{n}: {n}\n' for n in range(6000)) + "}"),
         LIMITS,
     ),
     "chain-forward": (multiplied("0", "PREV + 1", 100_000), [*LIMITS, "more than"]),
